@@ -1,0 +1,33 @@
+#include "base/blob.h"
+#include <assert.h>
+#include "base/mem.h"
+
+struct blob *blob_new(uint32_t len)
+{
+    struct blob *b = mem_alloc(sizeof(*b) + len);
+    b->refs = 1;
+    b->len = len;
+    return b;
+}
+
+struct blob *blob_of(struct str bytes)
+{
+    assert(bytes.len <= UINT32_MAX);
+    struct blob *b = blob_new((uint32_t)bytes.len);
+    if (bytes.len)
+        memcpy(b->bytes, bytes.p, bytes.len);
+    return b;
+}
+
+struct blob *blob_ref(struct blob *b)
+{
+    b->refs++;
+    return b;
+}
+
+void blob_unref(struct blob *b)
+{
+    assert(b->refs);
+    if (--b->refs == 0)
+        mem_free(b);
+}

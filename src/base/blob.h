@@ -1,0 +1,18 @@
+/* blob.h - bytes that several sockets of one worker send: counted, never changed once shared. */
+#ifndef BASE_BLOB_H
+#define BASE_BLOB_H
+#include <stdint.h>
+#include "base/str.h"
+
+struct blob {
+    uint32_t refs; /* one worker's: no atomics */
+    uint32_t len;
+    char bytes[];
+};
+
+struct blob *blob_new(uint32_t len);    /* uninitialised, one reference */
+struct blob *blob_of(struct str bytes); /* a copy */
+struct blob *blob_ref(struct blob *b);
+void blob_unref(struct blob *b);
+
+#endif

@@ -1,0 +1,37 @@
+/* map.h - finds things by their names: open addressing over pointers.
+ *
+ * The map owns neither things nor names; a thing's name must stay the same while it is in.
+ * Not to be changed while map_each walks it, except for removing nothing. */
+#ifndef BASE_MAP_H
+#define BASE_MAP_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/str.h"
+
+/* The name of a thing. */
+typedef struct str map_key_fn(const void *item);
+
+struct map {
+    void **items;     /* NULL: free place */
+    uint32_t *hashes; /* the upper half of each item's hash */
+    uint32_t places;  /* a power of two, or 0 */
+    uint32_t n;       /* things in the map */
+    map_key_fn *key;
+};
+
+void map_init(struct map *m, map_key_fn *key);
+void map_fini(struct map *m);
+
+/* The thing of this name, or NULL. */
+void *map_get(const struct map *m, struct str key);
+
+/* Adds a thing whose name is not in the map yet. */
+void map_put(struct map *m, void *item);
+
+/* Removes a thing that is in the map. */
+void map_remove(struct map *m, const void *item);
+
+/* Walks all things, in no order: *place starts at 0; NULL at the end. */
+void *map_each(const struct map *m, uint32_t *place);
+
+#endif

@@ -1,0 +1,53 @@
+/* str.h - bytes from the wire: a pointer and a length, never NUL-terminated. */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct str {
+    const char *p;
+    size_t len;
+};
+
+#define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
+#define STR_EMPTY    ((struct str){"", 0})
+
+static inline struct str str_make(const char *p, size_t len)
+{
+    return (struct str){p, len};
+}
+
+static inline struct str str_of(const char *c_string)
+{
+    return (struct str){c_string, strlen(c_string)};
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
+
+static inline bool str_starts(struct str s, struct str prefix)
+{
+    return s.len >= prefix.len && str_eq(str_make(s.p, prefix.len), prefix);
+}
+
+/* Without regard to the case of A-Z. */
+bool str_eq_nocase(struct str a, struct str b);
+
+/* Without blanks and tabs (and CR, LF) at both ends. */
+struct str str_trim(struct str s);
+
+/* Cuts the text before the first `sep` off *rest and returns it; without a `sep` all of
+ * *rest, which is empty then. */
+struct str str_cut(struct str *rest, char sep);
+
+/* Whether the comma-separated list of tokens (RFC 9110 section 5.6.1) holds `token`,
+ * without regard to case. */
+bool str_has_token(struct str list, struct str token);
+
+/* The value of a hexadecimal digit, or -1. */
+int str_hex_digit(char c);
+
+#endif
