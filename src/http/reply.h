@@ -1,0 +1,25 @@
+/* reply.h - HTTP/1.1 responses into bytes (RFC 9112 section 4). */
+#ifndef HTTP_REPLY_H
+#define HTTP_REPLY_H
+#include "base/buf.h"
+#include "base/str.h"
+
+#define HTTP_TEXT "text/plain; charset=utf-8"
+#define HTTP_JSON "application/json;charset=UTF-8"
+
+struct http_reply {
+    int status;
+    const char *type; /* Content-Type; NULL: none */
+    struct str body;
+    struct str extra; /* further header lines, each ending in CRLF */
+    bool keep_alive;
+    bool head_only; /* the answer to HEAD: the length is told, the body not sent */
+};
+
+/* Appends the whole response. `now_s`: unix seconds, for Date. */
+void http_reply_write(struct buf *out, const struct http_reply *r, double now_s);
+
+/* The reason phrase of a status we send. */
+const char *http_reason(int status);
+
+#endif
