@@ -1,0 +1,427 @@
+#include "net/conn.h"
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+#include "base/mem.h"
+
+enum {
+    OUTQ_CAP_MIN = 16,
+    OUTQ_SPARE_MAX = 4096, /* queues of the smallest size kept for the next fan-out */
+};
+
+/* A ring of waiting blobs, for a connection that has more than one. */
+struct outq {
+    struct outq *next_spare;
+    uint32_t cap; /* a power of two */
+    uint32_t head, n;
+    struct blob *blobs[];
+};
+
+static ssize_t tcp_recv(int fd, void *p, size_t len)
+{
+    return recv(fd, p, len, 0);
+}
+
+static ssize_t tcp_sendv(int fd, const struct iovec *iov, unsigned n)
+{
+    if (n == 1)
+        return send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+    struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n};
+    return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
+const struct transport transport_tcp = {tcp_recv, tcp_sendv};
+
+void net_init(struct net *n, struct loop *loop, unsigned queue_messages_max, size_t queue_bytes_max)
+{
+    memset(n, 0, offsetof(struct net, read_buffer));
+    n->loop = loop;
+    n->transport = &transport_tcp;
+    n->queue_messages_max = queue_messages_max;
+    n->queue_bytes_max = queue_bytes_max;
+}
+
+void net_fini(struct net *n)
+{
+    assert(!n->dirty && !n->closed);
+    for (struct outq *next; n->spare; n->spare = next) {
+        next = n->spare->next_spare;
+        mem_free(n->spare);
+    }
+}
+
+/* ---- the queue ---- */
+
+static struct outq *outq_new(struct net *n)
+{
+    struct outq *q = n->spare;
+    if (q) {
+        n->spare = q->next_spare;
+        n->n_spare--;
+    } else {
+        q = mem_alloc(sizeof(*q) + OUTQ_CAP_MIN * sizeof(q->blobs[0]));
+        q->cap = OUTQ_CAP_MIN;
+    }
+    q->head = q->n = 0;
+    return q;
+}
+
+static void outq_free(struct net *n, struct outq *q)
+{
+    if (q->cap == OUTQ_CAP_MIN && n->n_spare < OUTQ_SPARE_MAX) {
+        q->next_spare = n->spare;
+        n->spare = q;
+        n->n_spare++;
+    } else {
+        mem_free(q);
+    }
+}
+
+static struct blob **outq_at(struct outq *q, uint32_t i)
+{
+    return &q->blobs[(q->head + i) & (q->cap - 1)];
+}
+
+static void outq_grow(struct outq **q)
+{
+    struct outq *old = *q;
+    struct outq *bigger = mem_alloc(sizeof(*old) + 2ul * old->cap * sizeof(old->blobs[0]));
+    bigger->cap = 2 * old->cap;
+    bigger->head = 0;
+    bigger->n = old->n;
+    for (uint32_t i = 0; i < old->n; i++)
+        bigger->blobs[i] = *outq_at(old, i);
+    mem_free(old);
+    *q = bigger;
+}
+
+static unsigned queued(const struct conn *c)
+{
+    return (c->first ? 1 : 0) + (c->rest ? c->rest->n : 0);
+}
+
+static void enqueue(struct conn *c, struct blob *b)
+{
+    c->queued_bytes += b->len;
+    if (!c->first) {
+        c->first = b;
+        return;
+    }
+    if (!c->rest)
+        c->rest = outq_new(c->net);
+    else if (c->rest->n == c->rest->cap)
+        outq_grow(&c->rest);
+    *outq_at(c->rest, c->rest->n++) = b;
+}
+
+/* Lets go of the oldest blob. */
+static void dequeue(struct conn *c)
+{
+    blob_unref(c->first);
+    c->first = NULL;
+    c->first_sent = 0;
+    if (!c->rest)
+        return;
+    c->first = *outq_at(c->rest, 0);
+    c->rest->head = (c->rest->head + 1) & (c->rest->cap - 1);
+    if (--c->rest->n == 0) {
+        outq_free(c->net, c->rest);
+        c->rest = NULL;
+    }
+}
+
+void conn_drop_unsent(struct conn *c)
+{
+    while (c->rest) {
+        struct outq *q = c->rest;
+        struct blob *last = *outq_at(q, --q->n);
+        c->queued_bytes -= last->len;
+        blob_unref(last);
+        if (q->n == 0) {
+            outq_free(c->net, q);
+            c->rest = NULL;
+        }
+    }
+    if (c->first && c->first_sent == 0) {
+        dequeue(c);
+        c->queued_bytes = 0;
+    }
+}
+
+static void drop_queue(struct conn *c)
+{
+    while (c->first)
+        dequeue(c);
+    c->queued_bytes = 0;
+}
+
+/* ---- writing ---- */
+
+static void mark_dirty(struct conn *c)
+{
+    if (c->is_dirty)
+        return;
+    c->is_dirty = true;
+    c->next_dirty = c->net->dirty;
+    c->net->dirty = c;
+}
+
+static void mark_closed(struct conn *c)
+{
+    if (c->closed)
+        return;
+    c->closed = true;
+    c->next_closed = c->net->closed;
+    c->net->closed = c;
+}
+
+static uint32_t watched(const struct conn *c)
+{
+    /* A paused reader still hears of a reset; EPOLLHUP and EPOLLERR always come. */
+    return (c->paused ? 0 : EPOLLIN) | (c->stalled ? EPOLLOUT : 0);
+}
+
+static void end_our_side(struct conn *c)
+{
+    if (c->shut)
+        return;
+    c->shut = true;
+    if (c->peer_done || shutdown(c->io.fd, SHUT_WR) < 0)
+        mark_closed(c);
+}
+
+static void sent(struct conn *c, size_t len)
+{
+    c->queued_bytes -= (uint32_t)len;
+    while (c->first && len >= c->first->len - c->first_sent) {
+        len -= c->first->len - c->first_sent;
+        dequeue(c);
+    }
+    c->first_sent += (uint32_t)len;
+}
+
+static unsigned gather(struct conn *c, struct iovec iov[CONN_IOV])
+{
+    unsigned n = queued(c);
+    if (n > CONN_IOV)
+        n = CONN_IOV;
+    iov[0].iov_base = c->first->bytes + c->first_sent;
+    iov[0].iov_len = c->first->len - c->first_sent;
+    for (unsigned i = 1; i < n; i++) {
+        struct blob *b = *outq_at(c->rest, i - 1);
+        iov[i].iov_base = b->bytes;
+        iov[i].iov_len = b->len;
+    }
+    return n;
+}
+
+/* Writes until all is out or the kernel takes no more. */
+static void flush(struct conn *c)
+{
+    while (c->first && !c->closed) {
+        struct iovec iov[CONN_IOV];
+        unsigned n = gather(c, iov);
+        ssize_t len = c->net->transport->sendv(c->io.fd, iov, n);
+        if (len > 0) {
+            sent(c, (size_t)len);
+            c->stalled = false;
+            continue;
+        }
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
+            if (!c->stalled) {
+                c->stalled = true;
+                c->stalled_since = (uint32_t)c->net->loop->now_ms;
+                if (!c->finishing)
+                    c->ops->on_stall(c);
+            }
+            break;
+        }
+        c->peer_done = true;
+        mark_closed(c);
+    }
+    if (c->closed)
+        return;
+    if (!c->first && c->finishing)
+        end_our_side(c);
+    else if (!c->first && c->ops->on_drained)
+        c->ops->on_drained(c);
+    if (!c->closed)
+        loop_change(c->net->loop, &c->io, watched(c));
+}
+
+static bool over_limit(const struct conn *c, const struct blob *b)
+{
+    /* A single message over the byte limit may pass when nothing else waits. */
+    return queued(c) >= c->net->queue_messages_max ||
+           (c->first && c->queued_bytes + (size_t)b->len > c->net->queue_bytes_max);
+}
+
+enum err conn_send(struct conn *c, struct blob *b)
+{
+    if (conn_is_ending(c))
+        return ERR_OK;
+    if (over_limit(c, b)) {
+        /* A burst within one turn is no slow reader: write before judging. A stalled one was
+         * written to when it stalled; epoll tells when that may be tried again. */
+        if (!c->stalled)
+            flush(c);
+        if (c->closed)
+            return ERR_OK;
+        if (over_limit(c, b))
+            return ERR_FULL;
+    }
+    enqueue(c, blob_ref(b));
+    if (!c->stalled)
+        mark_dirty(c);
+    return ERR_OK;
+}
+
+enum err conn_send_bytes(struct conn *c, struct str bytes)
+{
+    struct blob *b = blob_of(bytes);
+    enum err e = conn_send(c, b);
+    blob_unref(b);
+    return e;
+}
+
+/* ---- reading ---- */
+
+static void read_some(struct conn *c)
+{
+    struct net *n = c->net;
+    ssize_t len = n->transport->recv(c->io.fd, n->read_buffer, sizeof(n->read_buffer));
+    if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (len <= 0) {
+        c->peer_done = true;
+        if (len == 0 && c->first && !c->shut && c->ops->half_close) {
+            c->finishing = true;
+            c->paused = true;
+            loop_change(n->loop, &c->io, watched(c));
+            return;
+        }
+        mark_closed(c);
+        return;
+    }
+    if (!c->finishing) {
+        c->ops->on_input(c, n->read_buffer, (size_t)len);
+        return;
+    }
+    c->lingered_bytes += (uint32_t)len;
+    if (c->lingered_bytes > CONN_LINGER_BYTES)
+        mark_closed(c);
+}
+
+static void on_io(struct io *io, uint32_t events)
+{
+    struct conn *c = container_of(io, struct conn, io);
+    if (c->closed)
+        return;
+    if (events & EPOLLOUT) {
+        flush(c);
+        if (c->closed)
+            return;
+    }
+    if (events & EPOLLIN && !c->paused) {
+        read_some(c);
+    } else if (events & (EPOLLERR | EPOLLHUP)) {
+        c->peer_done = true;
+        mark_closed(c);
+    }
+}
+
+/* ---- life ---- */
+
+enum err conn_open(struct conn *c, struct net *n, int fd, const struct conn_ops *ops)
+{
+    *c = (struct conn){.io = {.fn = on_io, .fd = fd}, .net = n, .ops = ops};
+    return loop_add(n->loop, &c->io, EPOLLIN);
+}
+
+void conn_pause(struct conn *c)
+{
+    if (conn_is_ending(c))
+        return;
+    c->paused = true;
+    loop_change(c->net->loop, &c->io, watched(c));
+}
+
+void conn_resume(struct conn *c)
+{
+    if (conn_is_ending(c))
+        return;
+    c->paused = false;
+    loop_change(c->net->loop, &c->io, watched(c));
+}
+
+void conn_finish(struct conn *c)
+{
+    if (conn_is_ending(c))
+        return;
+    c->finishing = true;
+    c->paused = false;
+    if (!c->stalled)
+        mark_dirty(c);
+}
+
+void conn_close(struct conn *c)
+{
+    mark_closed(c);
+}
+
+void conn_move(struct conn *to, struct conn *from, const struct conn_ops *ops)
+{
+    assert(!conn_is_ending(from));
+    *to = *from;
+    to->ops = ops;
+    to->is_dirty = false;
+    from->first = NULL;
+    from->rest = NULL;
+    from->queued_bytes = 0;
+    loop_move(from->net->loop, &to->io, &from->io);
+    from->io.fd = -1;
+    mark_closed(from);
+    if (to->first && !to->stalled)
+        mark_dirty(to);
+}
+
+uint32_t conn_stalled_ms(const struct conn *c)
+{
+    return c->stalled && c->first ? (uint32_t)c->net->loop->now_ms - c->stalled_since : 0;
+}
+
+static void let_go(struct conn *c)
+{
+    drop_queue(c);
+    if (c->io.fd >= 0) {
+        loop_remove(c->net->loop, &c->io);
+        close(c->io.fd);
+    }
+    c->ops->on_gone(c);
+}
+
+void net_end_turn(struct net *n)
+{
+    /* Letting go may have others send (a user left), writing may close: until both lists are
+     * empty. Lists only grow by what these calls add, which is bounded by the connections. */
+    while (n->dirty || n->closed) {
+        for (struct conn *c; (c = n->dirty);) {
+            n->dirty = c->next_dirty;
+            c->is_dirty = false;
+            flush(c);
+        }
+        for (struct conn *c; (c = n->closed);) {
+            n->closed = c->next_closed;
+            if (c->is_dirty) { /* still in the other list: that one goes first */
+                c->next_closed = n->closed;
+                n->closed = c;
+                break;
+            }
+            let_go(c);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+/* conn.h - one TCP connection: bytes in, queued blobs out, an orderly end.
+ *
+ * Output is gathered: conn_send only queues, the turn's end writes all that a connection has in
+ * one call. A connection that has nothing to send and nothing half-received holds no buffer.
+ * Closing only marks; the owner's on_gone is called, and memory freed, at the turn's end. */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include "base/blob.h"
+#include "base/err.h"
+#include "net/loop.h"
+
+enum {
+    CONN_READ_BYTES = 64 * 1024, /* the one read buffer of a thread */
+    CONN_IOV = 256,              /* blobs in one gathered write */
+    CONN_LINGER_BYTES = 1 << 20, /* input thrown away after conn_finish, before giving up */
+};
+
+struct conn;
+struct outq;
+
+/* How bytes reach the kernel; tests put a scripted one in its place. */
+struct transport {
+    ssize_t (*recv)(int fd, void *p, size_t len);                  /* as recv(2) */
+    ssize_t (*sendv)(int fd, const struct iovec *iov, unsigned n); /* as sendmsg(2) */
+};
+extern const struct transport transport_tcp;
+
+struct conn_ops {
+    /* Input: all of it is the owner's to use or keep, until it returns. Not called after
+     * conn_pause, conn_finish or conn_close. */
+    void (*on_input)(struct conn *c, char *data, size_t len);
+    /* The kernel stopped taking output (again, after progress); the owner may set a timer and
+     * look at conn_stalled_ms then. */
+    void (*on_stall)(struct conn *c);
+    /* All that was queued is out; may be NULL. */
+    void (*on_drained)(struct conn *c);
+    /* The connection is over; the last call, the owner frees it here. Called at a turn's end. */
+    void (*on_gone)(struct conn *c);
+    /* A peer that has ended its side still gets what is queued (HTTP); without, it is over. */
+    bool half_close;
+};
+
+/* What the connections of one thread share. */
+struct net {
+    struct loop *loop;
+    const struct transport *transport;
+    struct conn *dirty;  /* have output to write at the turn's end */
+    struct conn *closed; /* to be given to on_gone */
+    struct outq *spare;  /* queues to be used again */
+    unsigned n_spare;
+    unsigned queue_messages_max; /* blobs one connection may have waiting */
+    size_t queue_bytes_max;
+    char read_buffer[CONN_READ_BYTES];
+};
+
+struct conn { /* part of the owner's struct */
+    struct io io;
+    struct net *net;
+    const struct conn_ops *ops;
+    struct conn *next_dirty, *next_closed;
+    struct blob *first;  /* the oldest waiting blob; */
+    struct outq *rest;   /* what waits behind it; NULL when at most one does */
+    uint32_t first_sent; /* bytes of `first` that are out */
+    uint32_t queued_bytes;
+    uint32_t lingered_bytes;
+    uint32_t stalled_since; /* low bits of the millisecond; valid while `stalled` */
+    bool is_dirty : 1, stalled : 1, paused : 1, finishing : 1, shut : 1, closed : 1;
+    bool peer_done : 1; /* the peer ended, or the connection broke */
+};
+
+void net_init(struct net *n, struct loop *loop, unsigned queue_messages_max,
+              size_t queue_bytes_max);
+void net_fini(struct net *n); /* after every connection is gone */
+
+/* Writes what was gathered and lets go of what was closed: the turn's end. */
+void net_end_turn(struct net *n);
+
+/* Takes over `fd` (non-blocking). ERR_SYS: epoll refuses; the caller still owns fd. */
+enum err conn_open(struct conn *c, struct net *n, int fd, const struct conn_ops *ops);
+
+/* Queues a blob (a reference is taken). ERR_FULL: the queue would pass its limit in messages or
+ * bytes, even after writing what the kernel takes right now; nothing was queued. After
+ * conn_finish or conn_close output is dropped (ERR_OK). */
+enum err conn_send(struct conn *c, struct blob *b);
+enum err conn_send_bytes(struct conn *c, struct str bytes); /* copies */
+
+/* Forgets all that is queued and not begun yet: what is left is whole messages for the peer. */
+void conn_drop_unsent(struct conn *c);
+
+/* Stops and resumes reading: back-pressure while a request waits for its answer. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+
+/* Sends what is queued, then ends our side and waits for the peer to end its own, throwing
+ * input away: so a last word is not lost to a reset. The owner sets a deadline and calls
+ * conn_close when it has passed. */
+void conn_finish(struct conn *c);
+
+/* Ends at once; what is queued is lost. Fine to call twice. */
+void conn_close(struct conn *c);
+
+/* Another owner for an open connection, whose struct moves from `from` to `to` with all that it
+ * has queued (an HTTP connection becomes a WebSocket). `from` is gone at the turn's end, by its
+ * own on_gone. */
+void conn_move(struct conn *to, struct conn *from, const struct conn_ops *ops);
+
+/* For how long the kernel has taken nothing although something waits; 0: not stalled. */
+uint32_t conn_stalled_ms(const struct conn *c);
+
+static inline bool conn_is_ending(const struct conn *c)
+{
+    return c->finishing || c->closed;
+}
+
+#endif
