@@ -1,0 +1,210 @@
+#include "hub/hub.h"
+#include <assert.h>
+#include "base/mem.h"
+#include "base/names.h"
+#include "hub/table.h"
+
+/* ---- coming and going ---- */
+
+struct grants_pool *hub_grants_pool(struct hub *h)
+{
+    return &h->grants;
+}
+
+/* Nothing secret: two sockets of one slot, one after the other, only must not look alike. The
+ * generator is splitmix64, seeded by the kernel. */
+static uint16_t random16(struct hub *h)
+{
+    uint64_t z = h->random += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return (uint16_t)(z >> 48);
+}
+
+void hub_join(struct hub *h, struct hub_socket *s, struct str app, struct str user,
+              struct grants *grants, unsigned encoder)
+{
+    assert(encoder < HUB_ENCODERS_MAX);
+    *s = (struct hub_socket){.grants = grants, .encoder = (uint8_t)encoder, .salt = random16(h)};
+    s->app = table_app_make(h, app);
+    s->app->n_sockets++;
+    s->number = slots_add(&h->sockets, s);
+    if (user.len) {
+        s->user = table_user_make(h, s->app, user);
+        s->next_of_user = s->user->sockets;
+        if (s->next_of_user)
+            s->next_of_user->prev_of_user = s;
+        s->user->sockets = s;
+    }
+}
+
+void hub_leave(struct hub *h, struct hub_socket *s)
+{
+    while (s->n_subs)
+        table_unsubscribe(h, s, s->n_subs - 1);
+    if (s->user) {
+        if (s->prev_of_user)
+            s->prev_of_user->next_of_user = s->next_of_user;
+        else
+            s->user->sockets = s->next_of_user;
+        if (s->next_of_user)
+            s->next_of_user->prev_of_user = s->prev_of_user;
+        table_user_drop(h, s->user);
+    }
+    slots_remove(&h->sockets, s->number);
+    s->app->n_sockets--;
+    table_app_drop(h, s->app);
+    grants_unref(&h->grants, s->grants);
+}
+
+struct hub_socket *hub_each(const struct hub *h, uint32_t *place)
+{
+    return slots_each(&h->sockets, place);
+}
+
+/* ---- subscribing ---- */
+
+static void subscribe(struct hub *h, struct hub_socket *s, struct str name)
+{
+    struct hub_channel *c = table_channel_make(h, s->app, name);
+    if (table_find_sub(s, c) == UINT32_MAX)
+        table_subscribe(s, c);
+}
+
+enum err hub_subscribe(struct hub *h, struct hub_socket *s, struct str channel)
+{
+    if (!grants_allow(s->grants, channel))
+        return ERR_DENIED;
+    if (s->n_subs >= h->options.subscriptions_max) {
+        struct hub_channel *c = table_channel(s->app, channel);
+        if (!c || table_find_sub(s, c) == UINT32_MAX)
+            return ERR_LIMIT;
+    }
+    subscribe(h, s, channel);
+    return ERR_OK;
+}
+
+enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str channels)
+{
+    uint32_t n = 0;
+    struct str rest = channels, name;
+    while (names_next(&rest, &name)) {
+        n++;
+        if (!grants_allow(s->grants, name))
+            return ERR_DENIED;
+    }
+    /* Names that are subscribed already count as new here: all or nothing is decided before the
+     * first change. */
+    if ((uint64_t)s->n_subs + n > h->options.subscriptions_max)
+        return ERR_LIMIT;
+    while (names_next(&channels, &name))
+        subscribe(h, s, name);
+    return ERR_OK;
+}
+
+enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel)
+{
+    if (!grants_allow(s->grants, channel))
+        return ERR_DENIED;
+    struct hub_channel *c = table_channel(s->app, channel);
+    uint32_t place = c ? table_find_sub(s, c) : UINT32_MAX;
+    if (place != UINT32_MAX)
+        table_unsubscribe(h, s, place);
+    return ERR_OK;
+}
+
+/* ---- the fan-out ---- */
+
+/* Each encoding of one message, made when the first socket that takes it is met. */
+struct encodings {
+    struct blob *of[HUB_ENCODERS_MAX];
+};
+
+static void deliver(struct hub *h, struct encodings *e, struct hub_socket *s, const struct msg *m)
+{
+    struct blob **b = &e->of[s->encoder];
+    if (!*b)
+        *b = h->host.encode(h->host.ctx, s->encoder, m);
+    h->host.deliver(h->host.ctx, s, *b);
+}
+
+static void drop_encodings(struct encodings *e)
+{
+    for (unsigned i = 0; i < HUB_ENCODERS_MAX; i++) {
+        if (e->of[i])
+            blob_unref(e->of[i]);
+    }
+}
+
+static void set_grants(struct hub *h, struct hub_socket *s, struct grants *g)
+{
+    grants_unref(&h->grants, s->grants);
+    s->grants = g;
+}
+
+static void change_grants(struct hub *h, struct hub_socket *s, const struct msg *m)
+{
+    if (m->kind == MSG_ADD) {
+        set_grants(h, s, grants_with(&h->grants, s->grants, m->data));
+        return;
+    }
+    set_grants(h, s, grants_reloaded(&h->grants, s->grants, m->data));
+    for (uint32_t i = s->n_subs; i-- > 0;) {
+        if (!grants_allow(s->grants, channel_name(s->subs[i].channel)))
+            table_unsubscribe(h, s, i);
+    }
+}
+
+static void to_user(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)
+{
+    struct hub_user *u = table_user(a, m->target);
+    if (!u)
+        return;
+    /* All that belongs to the user has changed before the first socket is told. */
+    if (m->kind != MSG_USER) {
+        for (struct hub_socket *s = u->sockets; s; s = s->next_of_user)
+            change_grants(h, s, m);
+    }
+    for (struct hub_socket *s = u->sockets; s; s = s->next_of_user)
+        deliver(h, e, s, m);
+}
+
+static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)
+{
+    struct hub_channel *c = table_channel(a, m->target);
+    for (uint32_t i = 0; c && i < c->n; i++)
+        deliver(h, e, c->subscribers[i].socket, m);
+}
+
+static void to_socket(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)
+{
+    struct hub_address to;
+    if (hub_address_parse(&to, m->target) || to.node != h->options.node ||
+        to.worker != h->options.worker)
+        return;
+    struct hub_socket *s = slots_get(&h->sockets, to.number);
+    if (s && s->salt == to.salt && s->app == a)
+        deliver(h, e, s, m);
+}
+
+void hub_dispatch(struct hub *h, const struct msg *m)
+{
+    struct hub_app *a = table_app(h, m->app);
+    struct encodings e = {{0}};
+    if (!a)
+        return;
+    switch (m->kind) {
+    case MSG_CHANNEL:
+        to_channel(h, a, m, &e);
+        break;
+    case MSG_USER:
+    case MSG_ADD:
+    case MSG_RELOAD:
+        to_user(h, a, m, &e);
+        break;
+    case MSG_SOCKET:
+        to_socket(h, a, m, &e);
+        break;
+    }
+    drop_encodings(&e);
+}

@@ -1,0 +1,122 @@
+/* hub.h - who listens to what, and the fan-out: one worker's part of the subscription table.
+ *
+ * Apps hold channels and users; channels hold sockets; sockets hold grants. Everything here
+ * belongs to one thread. The hub sees no wire: it calls its host for that. */
+#ifndef HUB_HUB_H
+#define HUB_HUB_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/blob.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/slots.h"
+#include "hub/grants.h"
+#include "hub/msg.h"
+#include "hub/pattern.h"
+
+enum {
+    HUB_ENCODERS_MAX = 8,
+    HUB_WORKERS_MAX = 1024, /* what a socket id has room for */
+    HUB_SOCKET_ID_LEN = 36, /* text form of a UUID */
+};
+
+struct hub;
+struct hub_app;
+struct hub_user;
+struct hub_sub;
+
+struct hub_socket { /* part of whatever is connected */
+    struct hub_app *app;
+    struct hub_user *user; /* NULL: anonymous */
+    struct hub_socket *next_of_user, *prev_of_user;
+    struct grants *grants;
+    struct hub_sub *subs; /* its subscriptions */
+    uint32_t n_subs, cap_subs;
+    uint64_t number; /* in the hub's slots */
+    uint16_t salt;   /* random; with number, worker and node: the socket id */
+    uint8_t encoder; /* which encoding it takes */
+};
+
+/* What the hub asks of its host. */
+struct hub_host {
+    void *ctx;
+    /* Queues `b` (take a reference) for the socket. Must not change the hub: a socket that cannot
+     * take it is marked and closed after the turn. */
+    void (*deliver)(void *ctx, struct hub_socket *s, struct blob *b);
+    /* Encodes `m` as sockets of this encoder read it; one reference for the hub. */
+    struct blob *(*encode)(void *ctx, unsigned encoder, const struct msg *m);
+    /* The first listener came to (or the last one left) the name with this hash. Called before a
+     * subscription is reported as made. */
+    void (*interest)(void *ctx, uint64_t name_hash, bool on);
+};
+
+struct hub_options {
+    uint32_t node;              /* which process of the cluster, */
+    uint16_t worker;            /* and which worker of it: in every socket id */
+    uint32_t subscriptions_max; /* of one socket */
+};
+
+struct hub *hub_new(const struct hub_host *host, const struct hub_options *o);
+void hub_free(struct hub *h); /* every socket has left */
+
+/* A socket comes: it is online from now on. `grants` (one reference) is taken over. */
+void hub_join(struct hub *h, struct hub_socket *s, struct str app, struct str user,
+              struct grants *grants, unsigned encoder);
+void hub_leave(struct hub *h, struct hub_socket *s);
+
+/* Walks all sockets: *place starts at 0; NULL at the end. Sockets may leave meanwhile. */
+struct hub_socket *hub_each(const struct hub *h, uint32_t *place);
+
+struct grants_pool *hub_grants_pool(struct hub *h);
+
+/* Subscribes to one name, or to all names of a list (names.h) or none. Subscribing again is fine.
+ * ERR_DENIED: a name is not permitted; ERR_LIMIT: subscriptions_max would be passed. On ERR_OK
+ * every later message reaches the socket. */
+enum err hub_subscribe(struct hub *h, struct hub_socket *s, struct str channel);
+enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str channels);
+
+/* ERR_DENIED: not permitted. A name that is permitted but not subscribed is ERR_OK. */
+enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel);
+
+/* Carries out one message: delivers a push, changes grants (and tells the sockets after it). */
+void hub_dispatch(struct hub *h, const struct msg *m);
+
+/* The socket's id: a UUID that says in which slot of which worker of which node the socket is. */
+void hub_socket_id(const struct hub *h, const struct hub_socket *s, char out[HUB_SOCKET_ID_LEN]);
+
+/* Reads a socket id of any node. ERR_PROTO: not of our making. */
+struct hub_address {
+    uint32_t node;
+    uint16_t worker;
+    uint64_t number;
+    uint16_t salt;
+};
+enum err hub_address_parse(struct hub_address *out, struct str id);
+
+/* Hashes under which interest in a channel and in a user is announced. */
+uint64_t hub_channel_hash(struct str app, struct str channel);
+uint64_t hub_user_hash(struct str app, struct str user);
+
+/* ---- questions: presence (API section 9), this worker's part of the answer ---- */
+
+enum hub_question_kind {
+    HUB_CHANNELS,         /* live channels, but never the one named "" */
+    HUB_USERS,            /* users online */
+    HUB_USERS_OF_CHANNEL, /* users subscribed to `channel` */
+};
+
+struct hub_question {
+    enum hub_question_kind kind;
+    struct str app, channel;
+    const struct pattern *pattern; /* HUB_CHANNELS: only those that match; NULL: all */
+};
+
+/* Appends the names, each once (names.h); anonymous users are left out. */
+void hub_answer_names(struct hub *h, const struct hub_question *q, struct buf *names);
+
+/* The same as wide hashes (struct hash128 one after the other), for counting. */
+void hub_answer_hashes(struct hub *h, const struct hub_question *q, struct buf *hashes);
+
+#endif

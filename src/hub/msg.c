@@ -1,0 +1,38 @@
+#include "hub/msg.h"
+#include "base/mem.h"
+
+static struct str put(char **at, struct str s)
+{
+    struct str copy = {*at, s.len};
+    if (s.len)
+        memcpy(*at, s.p, s.len);
+    *at += s.len;
+    return copy;
+}
+
+struct msg *msg_new(enum msg_kind kind, struct str app, struct str target, struct str event,
+                    struct str data)
+{
+    struct msg *m = mem_alloc(sizeof(*m) + app.len + target.len + event.len + data.len);
+    char *at = (char *)(m + 1);
+    atomic_init(&m->refs, 1);
+    m->kind = kind;
+    m->app = put(&at, app);
+    m->target = put(&at, target);
+    m->event = put(&at, event);
+    m->data = put(&at, data);
+    return m;
+}
+
+struct msg *msg_ref(struct msg *m)
+{
+    atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+void msg_unref(struct msg *m)
+{
+    /* Whoever frees must have seen all that the others did with it. */
+    if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) == 1)
+        mem_free(m);
+}

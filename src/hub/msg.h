@@ -1,0 +1,33 @@
+/* msg.h - what travels through the bus to the sockets: immutable, counted atomically.
+ *
+ * One allocation holds the struct and all its text. */
+#ifndef HUB_MSG_H
+#define HUB_MSG_H
+#include <stdatomic.h>
+#include <stdint.h>
+#include "base/str.h"
+
+enum msg_kind {
+    MSG_CHANNEL, /* to the subscribers of channel `target` */
+    MSG_USER,    /* to every socket of user `target` */
+    MSG_SOCKET,  /* to the socket whose id is `target` (text form) */
+    MSG_ADD,     /* user `target` gets the permission `data`, and is told */
+    MSG_RELOAD,  /* user `target` gets the permissions `data` (names.h) for all it had, and is told
+                  */
+};
+
+struct msg {
+    atomic_uint refs;
+    enum msg_kind kind;
+    struct str app, target;
+    struct str event; /* MSG_CHANNEL only */
+    struct str data;  /* pushes: valid JSON, byte for byte as published */
+};
+
+/* Copies the texts; one reference. */
+struct msg *msg_new(enum msg_kind kind, struct str app, struct str target, struct str event,
+                    struct str data);
+struct msg *msg_ref(struct msg *m);
+void msg_unref(struct msg *m); /* any thread */
+
+#endif
