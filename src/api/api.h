@@ -1,0 +1,91 @@
+/* api.h - the HTTP API of both roles: requests into bus calls, answers into replies.
+ *
+ * One struct api a worker. Handlers see no socket: they answer at once, or later by the number of
+ * the call, or hand the connection over to become a WebSocket. */
+#ifndef API_API_H
+#define API_API_H
+#include <stdint.h>
+#include "auth/jwt.h"
+#include "auth/ticket.h"
+#include "bus/bus.h"
+#include "http/form.h"
+#include "http/parse.h"
+#include "http/reply.h"
+#include "http/route.h"
+
+enum {
+    API_BATCH_MAX = 10000,             /* messages of one push_batch */
+    API_GRANTS_MAX = 10000,            /* permissions of one reload */
+    API_PATTERN_BYTES_MAX = 256 << 20, /* data of a pattern push, times the channels it matches */
+};
+
+enum api_role { API_SLAVE = 1, API_MASTER = 2 }; /* bits: a listener may serve both */
+
+struct api_reply {
+    int status;
+    const char *type;       /* NULL: none */
+    struct buf body, extra; /* extra: further header lines, each ending in CRLF */
+    bool close;             /* the connection is not to be used again */
+};
+
+void api_reply_fini(struct api_reply *r);
+
+enum api_outcome {
+    API_DONE,    /* the reply is in *reply */
+    API_LATER,   /* answer will be called with this call's number */
+    API_UPGRADE, /* a WebSocket for these claims, once its headers are in order */
+};
+
+struct api_options {
+    struct str slave_prefix, master_prefix; /* "" or "/gcs": no slash at the end */
+    bool json_bodies;                       /* read JSON bodies as parameters */
+};
+
+struct api {
+    struct api_options options;
+    struct bus_seat *bus;
+    const struct keys *keys;
+    struct tickets *tickets;
+    /* Gives a late answer; the connection may be gone. The reply stays the caller's. */
+    void (*answer)(void *ctx, uint64_t call, const struct api_reply *r);
+    void *ctx;
+};
+
+/* One request at one moment. */
+struct api_call {
+    struct api *api;
+    const struct http_request *request;
+    uint64_t number;
+    double now_s;
+    int64_t now_ms;
+    struct str params[ROUTE_PARAMS_MAX]; /* of the path, decoded */
+    struct form form;                    /* body before query */
+    struct api_reply *reply;
+    struct claims **claims; /* API_UPGRADE: a reference for the caller */
+};
+
+enum api_outcome api_handle(struct api *a, unsigned roles, const struct http_request *r,
+                            uint64_t number, double now_s, int64_t now_ms, struct api_reply *reply,
+                            struct claims **claims);
+
+/* ---- for the handlers ---- */
+
+typedef enum api_outcome api_handler(struct api_call *c);
+
+/* A route table: what struct route's handler points to. */
+struct api_entry {
+    api_handler *handle;
+};
+
+void api_text(struct api_reply *r, int status, const char *body);
+/* The body is JSON, begun empty: the caller writes it. */
+struct buf *api_json(struct api_reply *r);
+/* The one table that makes an HTTP answer of an err. */
+enum api_outcome api_refuse(struct api_reply *r, enum err e);
+/* A parameter, or an empty text. */
+struct str api_param(const struct api_call *c, struct str name);
+
+extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[];
+extern const unsigned api_n_slave_routes, api_n_master_commands, api_n_master_queries;
+
+#endif

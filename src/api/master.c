@@ -1,0 +1,452 @@
+/* master.c - what backends call (API section 4). */
+#include "api/api.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/names.h"
+
+static enum api_outcome refuse(struct api_call *c, int status, const char *text)
+{
+    api_text(c->reply, status, text);
+    return API_DONE;
+}
+
+/* The JSON of a `data` parameter (API section 5): the text itself when it is JSON, else the text
+ * as a JSON string, written to `scratch`. ERR_LIMIT: JSON, but nested too deep. */
+static enum err data_json(struct str text, struct buf *scratch, struct str *out)
+{
+    struct json value;
+    enum err e = json_parse(&value, text);
+    if (e == ERR_LIMIT)
+        return e;
+    if (e == ERR_OK) {
+        *out = value.text;
+        return ERR_OK;
+    }
+    json_quote(scratch, text);
+    *out = buf_as_str(scratch);
+    return ERR_OK;
+}
+
+static enum api_outcome refuse_depth(struct api_call *c)
+{
+    return refuse(c, 400, "data is nested too deep");
+}
+
+static enum err publish(struct api *a, enum msg_kind kind, struct str app, struct str target,
+                        struct str event, struct str data)
+{
+    struct msg *m = msg_new(kind, app, target, event, data);
+    enum err e = bus_publish(a->bus, m);
+    msg_unref(m);
+    return e;
+}
+
+/* ---- pushes ---- */
+
+static enum api_outcome on_push_channel(struct api_call *c)
+{
+    struct str text = api_param(c, STR("data")), data;
+    struct str app = c->params[0], channel = c->params[1], event = c->params[2];
+    struct buf scratch = BUF_INIT;
+    if (!text.len)
+        return refuse(c, 400, "empty data");
+    if (data_json(text, &scratch, &data))
+        return refuse_depth(c);
+    enum err e = publish(c->api, MSG_CHANNEL, app, channel, event, data);
+    if (e) {
+        buf_fini(&scratch);
+        return api_refuse(c->reply, e);
+    }
+    struct buf *out = api_json(c->reply);
+    buf_reserve(out, 40 + channel.len + event.len + data.len);
+    buf_str(out, STR("{\"channel\":"));
+    json_quote(out, channel);
+    buf_str(out, STR(",\"event\":"));
+    json_quote(out, event);
+    buf_str(out, STR(",\"data\":"));
+    buf_str(out, data);
+    buf_char(out, '}');
+    buf_fini(&scratch);
+    return API_DONE;
+}
+
+/* {"<name>":"<target>","data":"<the text as given>"} */
+static enum api_outcome echo(struct api_call *c, const char *name, struct str target,
+                             struct str text)
+{
+    struct buf *out = api_json(c->reply);
+    buf_printf(out, "{\"%s\":", name);
+    json_quote(out, target);
+    buf_str(out, STR(",\"data\":"));
+    json_quote(out, text);
+    buf_char(out, '}');
+    return API_DONE;
+}
+
+static enum api_outcome push_to(struct api_call *c, enum msg_kind kind, const char *name)
+{
+    struct str text = api_param(c, STR("data")), data;
+    struct buf scratch = BUF_INIT;
+    if (!text.len)
+        return refuse(c, 400, "empty data");
+    if (data_json(text, &scratch, &data))
+        return refuse_depth(c);
+    enum err e = publish(c->api, kind, c->params[0], c->params[1], STR_EMPTY, data);
+    buf_fini(&scratch);
+    return e ? api_refuse(c->reply, e) : echo(c, name, c->params[1], text);
+}
+
+static enum api_outcome on_push_user(struct api_call *c)
+{
+    return push_to(c, MSG_USER, "user_id");
+}
+
+static enum api_outcome on_push_socket(struct api_call *c)
+{
+    return push_to(c, MSG_SOCKET, "socket_id");
+}
+
+/* ---- push by pattern: ask which channels match, then publish to each ---- */
+
+struct pattern_push {
+    struct api *api;
+    struct buf app, expression, event, data;
+};
+
+static void pattern_push_free(struct pattern_push *p)
+{
+    buf_fini(&p->app);
+    buf_fini(&p->expression);
+    buf_fini(&p->event);
+    buf_fini(&p->data);
+    mem_free(p);
+}
+
+static void add_missing(struct api_reply *r, const struct bus_answer *a)
+{
+    if (a->n_missing)
+        buf_printf(&r->extra, "Gusher-Missing-Parts: %u\r\n", a->n_missing);
+}
+
+static void on_channels_matched(void *ctx, uint64_t call, const struct bus_answer *a)
+{
+    struct pattern_push *p = ctx;
+    struct api_reply reply = {0};
+    struct str rest = a->names, name;
+    enum err e = ERR_OK;
+    if (a->count * p->data.len > API_PATTERN_BYTES_MAX) {
+        api_text(&reply, 413, "data is too large for the number of channels that match");
+    } else {
+        while (!e && names_next(&rest, &name))
+            e = publish(p->api, MSG_CHANNEL, buf_as_str(&p->app), name, buf_as_str(&p->event),
+                        buf_as_str(&p->data));
+        if (e) {
+            api_refuse(&reply, e);
+        } else {
+            struct buf *out = api_json(&reply);
+            buf_printf(out, "{\"total\":%llu,\"pattern\":", (unsigned long long)a->count);
+            json_quote(out, buf_as_str(&p->expression));
+            buf_char(out, '}');
+        }
+    }
+    add_missing(&reply, a);
+    p->api->answer(p->api->ctx, call, &reply);
+    api_reply_fini(&reply);
+    pattern_push_free(p);
+}
+
+static enum api_outcome on_push_pattern(struct api_call *c)
+{
+    struct str expression = api_param(c, STR("channel_pattern"));
+    struct str event = api_param(c, STR("event")), text = api_param(c, STR("data")), data;
+    struct buf scratch = BUF_INIT;
+    struct pattern *pattern;
+    if (!expression.len || !event.len)
+        return refuse(c, 400, "empty param");
+    if (pattern_new(&pattern, expression))
+        return refuse(c, 400, "channel_pattern cant regex");
+    if (!text.len || data_json(text, &scratch, &data)) {
+        pattern_free(pattern);
+        return text.len ? refuse_depth(c) : refuse(c, 400, "empty data");
+    }
+    struct pattern_push *p = mem_zalloc(sizeof(*p));
+    p->api = c->api;
+    buf_str(&p->app, c->params[0]);
+    buf_str(&p->expression, expression);
+    buf_str(&p->event, event);
+    buf_str(&p->data, data);
+    buf_fini(&scratch);
+
+    struct bus_ask ask = {.kind = HUB_CHANNELS, .app = c->params[0], .pattern = pattern};
+    enum err e = bus_ask(c->api->bus, &ask, on_channels_matched, p, c->number);
+    if (!e)
+        return API_LATER;
+    pattern_push_free(p);
+    return api_refuse(c->reply, e);
+}
+
+/* ---- push of a batch ---- */
+
+struct element {
+    struct json channel, event, data;
+};
+
+/* One element of a batch: member names in any case, missing or null members are empty, others
+ * are dropped. */
+static enum err read_element(struct json object, struct element *out)
+{
+    static const struct json null = {JSON_NULL, {"null", 4}};
+    struct json_iter it;
+    struct json key, value;
+    *out = (struct element){null, null, null};
+    if (object.type != JSON_OBJECT)
+        return ERR_PROTO;
+    json_iter_init(&it, object);
+    while (json_next(&it, &key, &value)) {
+        struct buf scratch = BUF_INIT;
+        struct str name = json_text(key, &scratch);
+        if (str_eq_nocase(name, STR("channel")))
+            out->channel = value;
+        else if (str_eq_nocase(name, STR("event")))
+            out->event = value;
+        else if (str_eq_nocase(name, STR("data")))
+            out->data = value;
+        buf_fini(&scratch);
+    }
+    bool ok = (out->channel.type == JSON_STRING || out->channel.type == JSON_NULL) &&
+              (out->event.type == JSON_STRING || out->event.type == JSON_NULL);
+    return ok ? ERR_OK : ERR_PROTO;
+}
+
+/* Judges the whole batch before the first message of it is sent. */
+static enum err count_batch(struct json batch, unsigned *n)
+{
+    struct json_iter it;
+    struct json value;
+    struct element element;
+    *n = 0;
+    if (batch.type != JSON_ARRAY)
+        return ERR_PROTO;
+    json_iter_init(&it, batch);
+    while (json_next(&it, NULL, &value)) {
+        if (read_element(value, &element))
+            return ERR_PROTO;
+        if (++*n > API_BATCH_MAX)
+            return ERR_LIMIT;
+    }
+    return ERR_OK;
+}
+
+static struct str text_or_empty(struct json value, struct buf *scratch)
+{
+    return value.type == JSON_STRING ? json_text(value, scratch) : STR_EMPTY;
+}
+
+static enum err publish_element(struct api_call *c, const struct element *element)
+{
+    struct buf channel = BUF_INIT, event = BUF_INIT;
+    enum err e =
+        publish(c->api, MSG_CHANNEL, c->params[0], text_or_empty(element->channel, &channel),
+                text_or_empty(element->event, &event), element->data.text);
+    buf_fini(&channel);
+    buf_fini(&event);
+    return e;
+}
+
+static enum api_outcome on_push_batch(struct api_call *c)
+{
+    struct str text = api_param(c, STR("batch_data"));
+    struct json batch, value;
+    unsigned n, sent = 0;
+    if (!text.len)
+        return refuse(c, 400, "empty batch data");
+    enum err e = json_parse(&batch, text);
+    if (e == ERR_LIMIT)
+        return refuse_depth(c);
+    if (!e)
+        e = count_batch(batch, &n);
+    if (e == ERR_LIMIT)
+        return refuse(c, 413, "batch_data has too many elements");
+    if (e)
+        return refuse(c, 400, "data error");
+
+    struct json_iter it;
+    json_iter_init(&it, batch);
+    while (!e && json_next(&it, NULL, &value)) {
+        struct element element;
+        read_element(value, &element);
+        e = publish_element(c, &element);
+        sent += !e;
+    }
+    if (e) {
+        api_refuse(c->reply, e);
+        buf_printf(&c->reply->body, "; sent %u of %u", sent, n);
+        return API_DONE;
+    }
+    buf_printf(api_json(c->reply), "{\"total\":%u,\"cap\":%zu}", n, text.len);
+    return API_DONE;
+}
+
+/* ---- a user's channels ---- */
+
+static enum err read_grants(struct str text, struct buf *names)
+{
+    struct json list, value;
+    struct json_iter it;
+    unsigned n = 0;
+    if (json_parse(&list, text) || list.type != JSON_ARRAY)
+        return ERR_PROTO;
+    json_iter_init(&it, list);
+    while (json_next(&it, NULL, &value)) {
+        struct buf scratch = BUF_INIT;
+        if (value.type != JSON_STRING)
+            return ERR_PROTO;
+        if (++n > API_GRANTS_MAX)
+            return ERR_LIMIT;
+        names_add(names, json_text(value, &scratch));
+        buf_fini(&scratch);
+    }
+    return ERR_OK;
+}
+
+static enum api_outcome on_reload(struct api_call *c)
+{
+    struct str text = api_param(c, STR("data"));
+    struct buf names = BUF_INIT;
+    enum err e = read_grants(text, &names);
+    if (e) {
+        buf_fini(&names);
+        return e == ERR_LIMIT ? refuse(c, 413, "too many channels")
+                              : refuse(c, 400, "data unmarshal error");
+    }
+    e = publish(c->api, MSG_RELOAD, c->params[0], c->params[1], STR_EMPTY, buf_as_str(&names));
+    buf_fini(&names);
+    return e ? api_refuse(c->reply, e) : echo(c, "user_id", c->params[1], text);
+}
+
+static enum api_outcome on_add(struct api_call *c)
+{
+    struct str channel = api_param(c, STR("data"));
+    if (!channel.len)
+        return refuse(c, 400, "data empty error");
+    enum err e = publish(c->api, MSG_ADD, c->params[0], c->params[1], STR_EMPTY, channel);
+    return e ? api_refuse(c->reply, e) : echo(c, "user_id", c->params[1], channel);
+}
+
+/* ---- decode, ping ---- */
+
+static enum api_outcome on_decode(struct api_call *c)
+{
+    struct claims *claims;
+    if (jwt_verify(&claims, c->api->keys, api_param(c, STR("data")), c->now_s))
+        return refuse(c, 400, "data error");
+    struct buf *out = api_json(c->reply);
+    claims_write_json(out, claims);
+    buf_char(out, '\n');
+    claims_unref(claims);
+    return API_DONE;
+}
+
+static enum api_outcome on_ping(struct api_call *c)
+{
+    return refuse(c, 200, "pong");
+}
+
+/* ---- queries ---- */
+
+static void on_names(void *ctx, uint64_t call, const struct bus_answer *a)
+{
+    struct api *api = ctx;
+    struct api_reply reply = {0};
+    struct buf *out = api_json(&reply);
+    struct str rest = a->names;
+    char before = '[';
+    for (struct str name; names_next(&rest, &name); before = ',') {
+        buf_char(out, before);
+        json_quote(out, name);
+    }
+    buf_str(out, before == '[' ? STR("[]") : STR("]"));
+    add_missing(&reply, a);
+    api->answer(api->ctx, call, &reply);
+    api_reply_fini(&reply);
+}
+
+static void on_count(void *ctx, uint64_t call, const struct bus_answer *a)
+{
+    struct api *api = ctx;
+    struct api_reply reply = {0};
+    buf_printf(api_json(&reply), "{\"count\":%llu}", (unsigned long long)a->count);
+    add_missing(&reply, a);
+    api->answer(api->ctx, call, &reply);
+    api_reply_fini(&reply);
+}
+
+static enum api_outcome query(struct api_call *c, enum hub_question_kind kind, bool count_only)
+{
+    struct bus_ask ask = {.kind = kind,
+                          .app = c->params[0],
+                          .channel = kind == HUB_USERS_OF_CHANNEL ? c->params[1] : STR_EMPTY,
+                          .count_only = count_only};
+    enum err e = bus_ask(c->api->bus, &ask, count_only ? on_count : on_names, c->api, c->number);
+    return e ? api_refuse(c->reply, e) : API_LATER;
+}
+
+static enum api_outcome on_channels(struct api_call *c)
+{
+    return query(c, HUB_CHANNELS, false);
+}
+
+static enum api_outcome on_channels_count(struct api_call *c)
+{
+    return query(c, HUB_CHANNELS, true);
+}
+
+static enum api_outcome on_online(struct api_call *c)
+{
+    return query(c, HUB_USERS, false);
+}
+
+static enum api_outcome on_online_count(struct api_call *c)
+{
+    return query(c, HUB_USERS, true);
+}
+
+static enum api_outcome on_bychannel(struct api_call *c)
+{
+    return query(c, HUB_USERS_OF_CHANNEL, false);
+}
+
+static enum api_outcome on_bychannel_count(struct api_call *c)
+{
+    return query(c, HUB_USERS_OF_CHANNEL, true);
+}
+
+#define ENTRY(handler)                                                                             \
+    &(const struct api_entry)                                                                      \
+    {                                                                                              \
+        handler                                                                                    \
+    }
+
+/* The literal routes stand first: app keys "user" and "socket" cannot use the plain push. */
+const struct route api_master_commands[] = {
+    {HTTP_M_GET, "ping", ENTRY(on_ping)},
+    {HTTP_M_POST, "decode", ENTRY(on_decode)},
+    {HTTP_M_POST, "push_batch/{}", ENTRY(on_push_batch)},
+    {HTTP_M_POST, "push/user/{}/{}", ENTRY(on_push_user)},
+    {HTTP_M_POST, "push/socket/{}/{}", ENTRY(on_push_socket)},
+    {HTTP_M_POST, "push/{}/{}/{}", ENTRY(on_push_channel)},
+    {HTTP_M_POST, "push/{}", ENTRY(on_push_pattern)},
+    {HTTP_M_POST, "reload/channel/user/{}/{}", ENTRY(on_reload)},
+    {HTTP_M_POST, "add/channel/user/{}/{}", ENTRY(on_add)},
+};
+const unsigned api_n_master_commands = sizeof(api_master_commands) / sizeof(api_master_commands[0]);
+
+const struct route api_master_queries[] = {
+    {HTTP_M_GET, "{}/channels", ENTRY(on_channels)},
+    {HTTP_M_GET, "{}/channels/count", ENTRY(on_channels_count)},
+    {HTTP_M_GET, "{}/online", ENTRY(on_online)},
+    {HTTP_M_GET, "{}/online/count", ENTRY(on_online_count)},
+    {HTTP_M_GET, "{}/online/bychannel/{}", ENTRY(on_bychannel)},
+    {HTTP_M_GET, "{}/online/bychannel/{}/count", ENTRY(on_bychannel_count)},
+};
+const unsigned api_n_master_queries = sizeof(api_master_queries) / sizeof(api_master_queries[0]);
