@@ -1,0 +1,284 @@
+#include "cli/subscribe.h"
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/buf.h"
+#include "base/json.h"
+#include "ws/frame.h"
+#include "ws/handshake.h"
+
+enum {
+    HANDSHAKE_BYTES_MAX = 16 * 1024,
+    MESSAGE_BYTES_MAX = 64 << 20,
+    HANDSHAKE_MS = 10 * 1000,
+};
+
+/* RFC 6455 wants a fresh nonce so that caches do not answer; one process, one handshake. */
+static const char key_text[] = "Z3VzaGVyIHN1YnNjcmliZQ==";
+
+struct client {
+    int fd;
+    char host[256], port[8];
+    const char *path;
+    char *why;
+    size_t why_len;
+};
+
+static enum err fail(struct client *c, enum err e, const char *what, const char *detail)
+{
+    snprintf(c->why, c->why_len, "%s%s%s", what, *detail ? ": " : "", detail);
+    return e;
+}
+
+static enum err parse_url(struct client *c, const char *url)
+{
+    struct str rest = str_of(url);
+    if (!str_starts(rest, STR("ws://")))
+        return fail(c, ERR_PROTO, "the URL must begin with ws://", url);
+    rest.p += 5;
+    rest.len -= 5;
+    c->path = memchr(rest.p, '/', rest.len);
+    struct str host = str_cut(&rest, '/');
+    const char *colon = host.len ? memrchr(host.p, ':', host.len) : NULL;
+    if (!c->path || !host.len)
+        return fail(c, ERR_PROTO, "the URL must be ws://HOST:PORT/PATH", url);
+    struct str port = STR("80");
+    if (colon && colon[host.len - (size_t)(colon - host.p) - 1] != ']') {
+        port = str_make(colon + 1, host.len - (size_t)(colon + 1 - host.p));
+        host.len = (size_t)(colon - host.p);
+    }
+    if (host.len >= 2 && host.p[0] == '[')
+        host = str_make(host.p + 1, host.len - 2);
+    if (host.len >= sizeof(c->host) || port.len >= sizeof(c->port))
+        return fail(c, ERR_PROTO, "the URL's host is too long", url);
+    memcpy(c->host, host.p, host.len);
+    memcpy(c->port, port.p, port.len);
+    return ERR_OK;
+}
+
+static enum err dial(struct client *c)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
+    int r = getaddrinfo(c->host, c->port, &hints, &list);
+    if (r)
+        return fail(c, ERR_SYS, c->host, gai_strerror(r));
+    for (struct addrinfo *a = list; a && c->fd < 0; a = a->ai_next) {
+        c->fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, 0);
+        if (c->fd >= 0 && connect(c->fd, a->ai_addr, a->ai_addrlen) < 0) {
+            int saved = errno;
+            close(c->fd);
+            errno = saved;
+            c->fd = -1;
+        }
+    }
+    freeaddrinfo(list);
+    return c->fd >= 0 ? ERR_OK : fail(c, ERR_SYS, "cannot connect", strerror(errno));
+}
+
+static enum err send_all(struct client *c, struct str s)
+{
+    while (s.len) {
+        ssize_t n = send(c->fd, s.p, s.len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(c, ERR_SYS, "cannot send", strerror(errno));
+        s.p += n;
+        s.len -= (size_t)n;
+    }
+    return ERR_OK;
+}
+
+/* Client frames are masked (RFC 6455 section 5.3). */
+static enum err send_frame(struct client *c, enum ws_op op, struct str payload)
+{
+    struct buf out = BUF_INIT;
+    unsigned char mask[4];
+    if (getrandom(mask, sizeof(mask), 0) < 0)
+        return fail(c, ERR_SYS, "no random numbers", strerror(errno));
+    char *header = buf_reserve(&out, WS_HEADER_MAX);
+    out.len = ws_frame_header(header, op, payload.len);
+    header[1] = (char)(header[1] | 0x80);
+    buf_add(&out, mask, sizeof(mask));
+    for (size_t i = 0; i < payload.len; i++)
+        buf_char(&out, (char)(payload.p[i] ^ mask[i % 4]));
+    enum err e = send_all(c, buf_as_str(&out));
+    buf_fini(&out);
+    return e;
+}
+
+/* ---- the handshake ---- */
+
+/* Percent-encodes all that is not unreserved (RFC 3986 section 2.3). */
+static void add_escaped(struct buf *out, const char *text)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    for (; *text; text++) {
+        if (strchr(plain, *text))
+            buf_char(out, *text);
+        else
+            buf_printf(out, "%%%02X", (unsigned char)*text);
+    }
+}
+
+/* The answer to the handshake: its last line of text where it was refused. */
+static enum err judge(struct client *c, struct str head, struct str behind)
+{
+    char accept[WS_ACCEPT_LEN];
+    ws_accept(accept, str_of(key_text));
+    bool accepted =
+        str_starts(head, STR("HTTP/1.1 101 ")) && memmem(head.p, head.len, accept, sizeof(accept));
+    if (accepted)
+        return ERR_OK;
+    struct str line = str_trim(str_cut(&head, '\r'));
+    char text[256];
+    behind = str_trim(behind);
+    snprintf(text, sizeof(text), "%.*s (%.*s)", (int)line.len, line.p,
+             behind.len > 100 ? 100 : (int)behind.len, behind.p);
+    return fail(c, ERR_DENIED, "the server refused the connection", text);
+}
+
+static enum err shake_hands(struct client *c, const char *token, struct buf *in)
+{
+    struct buf out = BUF_INIT;
+    buf_printf(&out, "GET %s%ctoken=", c->path, strchr(c->path, '?') ? '&' : '?');
+    add_escaped(&out, token);
+    buf_printf(&out,
+               " HTTP/1.1\r\nHost: %s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+               c->host, c->port, key_text);
+    enum err e = send_all(c, buf_as_str(&out));
+    buf_fini(&out);
+    while (!e) {
+        char *end = in->len ? memmem(in->p, in->len, "\r\n\r\n", 4) : NULL;
+        if (end) {
+            size_t head = (size_t)(end - in->p) + 4;
+            e = judge(c, str_make(in->p, head), str_make(end + 4, in->len - head));
+            buf_consume(in, head);
+            return e;
+        }
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        if (in->len > HANDSHAKE_BYTES_MAX || poll(&p, 1, HANDSHAKE_MS) <= 0)
+            return fail(c, ERR_PROTO, "the server does not answer the handshake", "");
+        ssize_t n = recv(c->fd, buf_reserve(in, 4096), 4096, 0);
+        if (n <= 0)
+            return fail(c, ERR_SYS, "the server closed the connection", "");
+        in->len += (size_t)n;
+    }
+    return e;
+}
+
+/* ---- messages ---- */
+
+static enum err subscribe(struct client *c, const char *channel)
+{
+    struct buf out = BUF_INIT;
+    buf_str(&out, STR("{\"event\":\"gusher.subscribe\",\"data\":{\"channel\":"));
+    json_quote(&out, str_of(channel));
+    buf_str(&out, STR("}}"));
+    enum err e = send_frame(c, WS_TEXT, buf_as_str(&out));
+    buf_fini(&out);
+    return e;
+}
+
+static enum err on_text(struct client *c, struct str text)
+{
+    struct json message, event, data;
+    if (json_parse(&message, text) == ERR_OK && json_get(message, STR("event"), &event) &&
+        json_get(message, STR("data"), &data)) {
+        if (json_is(event, STR("gusher.subscribe_error"))) {
+            char refused[256];
+            snprintf(refused, sizeof(refused), "%.*s", (int)data.text.len, data.text.p);
+            return fail(c, ERR_DENIED, "the token does not permit", refused);
+        }
+        if (json_is(event, STR("gusher.subscribe_succeeded"))) {
+            fprintf(stderr, "subscribed: %.*s\n", (int)data.text.len, data.text.p);
+            return ERR_OK;
+        }
+    }
+    printf("%.*s\n", (int)text.len, text.p);
+    fflush(stdout);
+    return ERR_OK;
+}
+
+static enum err on_message(struct client *c, const struct ws_message *m, bool *closed)
+{
+    switch (m->op) {
+    case WS_TEXT:
+        return on_text(c, m->data);
+    case WS_PING:
+        return send_frame(c, WS_PONG, m->data);
+    case WS_CLOSE:
+        *closed = true;
+        fprintf(stderr, "the server closed: %u %.*s\n", m->code, (int)m->data.len, m->data.p);
+        return ERR_OK;
+    case WS_BINARY:
+    case WS_PONG:
+    case WS_CONTINUATION:
+        break;
+    }
+    return ERR_OK;
+}
+
+/* Handles what is in `in` and empties it. */
+static enum err read_frames(struct client *c, struct ws_reader *r, struct buf *in, bool *closed)
+{
+    char *p = in->p;
+    size_t len = in->len;
+    struct ws_message m;
+    enum err e = ERR_OK;
+    while (!e && !*closed) {
+        e = ws_read(r, &p, &len, MESSAGE_BYTES_MAX, &m);
+        if (e == ERR_AGAIN)
+            break;
+        e = e ? fail(c, e, "the server broke the protocol", "") : on_message(c, &m, closed);
+    }
+    buf_clear(in);
+    return e == ERR_AGAIN ? ERR_OK : e;
+}
+
+static enum err listen_on(struct client *c, struct buf *in)
+{
+    struct ws_reader r;
+    bool closed = false;
+    ws_reader_init_client(&r);
+    enum err e = read_frames(c, &r, in, &closed);
+    while (!e && !closed) {
+        ssize_t n = recv(c->fd, buf_reserve(in, 64 * 1024), 64 * 1024, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            e = fail(c, ERR_SYS, "the connection broke", n < 0 ? strerror(errno) : "");
+            break;
+        }
+        in->len = (size_t)n;
+        e = read_frames(c, &r, in, &closed);
+    }
+    ws_reader_fini(&r);
+    return e;
+}
+
+enum err subscribe_run(const struct subscribe_options *o, char *why, size_t why_len)
+{
+    struct client c = {.fd = -1, .why = why, .why_len = why_len};
+    struct buf in = BUF_INIT;
+    enum err e = parse_url(&c, o->url);
+    if (!e)
+        e = dial(&c);
+    if (!e)
+        e = shake_hands(&c, o->token, &in);
+    for (unsigned i = 0; !e && i < o->n_channels; i++)
+        e = subscribe(&c, o->channels[i]);
+    if (!e)
+        e = listen_on(&c, &in);
+    buf_fini(&in);
+    if (c.fd >= 0)
+        close(c.fd);
+    return e;
+}

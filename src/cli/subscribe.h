@@ -1,0 +1,18 @@
+/* subscribe.h - `gusher subscribe`: a WebSocket client that prints what arrives, a line each. */
+#ifndef CLI_SUBSCRIBE_H
+#define CLI_SUBSCRIBE_H
+#include <stddef.h>
+#include "base/err.h"
+
+struct subscribe_options {
+    const char *url;   /* ws://HOST:PORT/PATH/APP */
+    const char *token; /* a JWT or a ticket */
+    const char *const *channels;
+    unsigned n_channels;
+};
+
+/* Connects, subscribes and prints messages on standard output until the server closes (ERR_OK) or
+ * something fails (ERR_SYS, ERR_PROTO, ERR_DENIED: `why` gets one sentence). */
+enum err subscribe_run(const struct subscribe_options *o, char *why, size_t why_len);
+
+#endif

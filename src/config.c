@@ -1,0 +1,429 @@
+#include "config.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+extern char **environ;
+
+enum type { TEXT, NUMBER, SWITCH, LIST };
+
+struct option {
+    unsigned commands;
+    const char *flag, *env, *standard;
+    enum type type;
+    size_t offset;
+    long min, max; /* NUMBER */
+    const char *value, *help;
+};
+
+#define SERVERS   (CONFIG_ALL | CONFIG_SLAVE | CONFIG_MASTER)
+#define AT(field) offsetof(struct config, field)
+
+static const struct option options[] = {
+    {CONFIG_ALL | CONFIG_SLAVE, "api-listen", "GUSHER_API_LISTEN", "127.0.0.1:8888", TEXT,
+     AT(api_listen), 0, 0, "HOST:PORT",
+     "Where browsers connect (slave). \":8888\" is every interface."},
+    {CONFIG_ALL | CONFIG_SLAVE, "api-uri-prefix", "GUSHER_API_URI_PREFIX", "/gcs", TEXT,
+     AT(api_uri_prefix), 0, 0, "PATH", "What the slave's paths begin with."},
+    {CONFIG_ALL | CONFIG_MASTER, "master-api-listen", "GUSHER_MASTER_API_LISTEN", "127.0.0.1:7777",
+     TEXT, AT(master_api_listen), 0, 0, "HOST:PORT",
+     "Where backends connect (master). The master trusts whoever can reach it: keep it inside."},
+    {CONFIG_ALL | CONFIG_MASTER, "master-uri-prefix", "GUSHER_MASTER_URI_PREFIX", "/api", TEXT,
+     AT(master_uri_prefix), 0, 0, "PATH", "What the master's paths begin with."},
+    {SERVERS, "public-pem-file", "GUSHER_PUBLIC_PEM_FILE", NULL, TEXT, AT(public_pem_file), 0, 0,
+     "FILE", "RSA public key or certificate (PEM) that verifies JWTs. Needed unless --dev."},
+    {SERVERS, "workers", "GUSHER_WORKERS", "0", NUMBER, AT(workers), 0, 64, "N",
+     "Threads that serve. 0: as many as there are cores this process may use."},
+    {CONFIG_ALL | CONFIG_SLAVE, "receive-max-message-size", "GUSHER_RECEIVE_MAX_MESSAGE_SIZE",
+     "512", NUMBER, AT(receive_max_message_size), 0, 16 << 20, "BYTES",
+     "Longest message a client may send. 0: the most there is, 16777216."},
+    {CONFIG_ALL | CONFIG_SLAVE, "max-subscriptions", "GUSHER_MAX_SUBSCRIPTIONS", "10000", NUMBER,
+     AT(max_subscriptions), 1, 1000000, "N",
+     "Channels one socket may be subscribed to; more are answered by an error event."},
+    {SERVERS, "send-queue-messages", "GUSHER_SEND_QUEUE_MESSAGES", "256", NUMBER,
+     AT(send_queue_messages), 1, 1000000, "N",
+     "Messages that may wait for one connection; one more closes it as too slow."},
+    {SERVERS, "send-queue-bytes", "GUSHER_SEND_QUEUE_BYTES", "16777216", NUMBER,
+     AT(send_queue_bytes), 1024, 1 << 30, "BYTES",
+     "Bytes that may wait for one connection; a message more closes it as too slow."},
+    {CONFIG_ALL | CONFIG_MASTER, "max-body", "GUSHER_MAX_BODY", "10485760", NUMBER, AT(body_max),
+     1024, 1 << 30, "BYTES", "Longest body of a request to the master."},
+    {CONFIG_ALL | CONFIG_SLAVE, "ping-interval", "GUSHER_PING_INTERVAL", "54", NUMBER,
+     AT(ping_interval), 1, 3600, "SECONDS", "How often a socket gets a protocol ping."},
+    {CONFIG_ALL | CONFIG_SLAVE, "pong-timeout", "GUSHER_PONG_TIMEOUT", "60", NUMBER,
+     AT(pong_timeout), 1, 7200, "SECONDS",
+     "A socket is closed this long after its beginning or its last pong."},
+    {SERVERS, "write-timeout", "GUSHER_WRITE_TIMEOUT", "10", NUMBER, AT(write_timeout), 1, 3600,
+     "SECONDS", "A peer that takes nothing of what waits for it for this long is closed."},
+    {CONFIG_ALL | CONFIG_SLAVE, "idle-rule", "GUSHER_IDLE_RULE", "on", SWITCH, AT(idle_rule), 0, 0,
+     "on|off", "Close a socket that has no subscription when its ping is due."},
+    {CONFIG_ALL | CONFIG_SLAVE, "request-timeout", "GUSHER_REQUEST_TIMEOUT", "3", NUMBER,
+     AT(request_timeout), 1, 3600, "SECONDS", "For a whole request to reach the slave."},
+    {CONFIG_ALL | CONFIG_MASTER, "master-request-timeout", "GUSHER_MASTER_REQUEST_TIMEOUT", "30",
+     NUMBER, AT(master_request_timeout), 1, 3600, "SECONDS",
+     "For a whole request to reach the master."},
+    {SERVERS, "json-bodies", "GUSHER_JSON_BODIES", "on", SWITCH, AT(json_bodies), 0, 0, "on|off",
+     "Read the parameters of a request from a JSON body too. off: as the original, which knew "
+     "forms alone."},
+    {CONFIG_ALL, "dev", NULL, "off", SWITCH, AT(dev), 0, 0, "",
+     "Try things out: makes a key pair, prints a token and commands to paste."},
+    {CONFIG_ALL, "state-dir", "GUSHER_STATE_DIR", NULL, TEXT, AT(state_dir), 0, 0, "FOLDER",
+     "Where --dev keeps its keys. Default: gusher in the user's state folder."},
+    {SERVERS, "log-level", "GUSHER_LOG_LEVEL", "info", TEXT, AT(log_level), 0, 0,
+     "debug|info|warn|error|silent", "The least that is logged, on standard error."},
+    {SERVERS, "log-format", "GUSHER_LOG_FORMAT", "text", TEXT, AT(log_format), 0, 0, "text|json",
+     "A line for people, or a JSON object a line."},
+
+    {CONFIG_TOKEN, "key-file", "GUSHER_PRIVATE_PEM_FILE", NULL, TEXT, AT(key_file), 0, 0, "FILE",
+     "RSA private key (PEM) to sign with. Default: the key of --dev."},
+    {CONFIG_TOKEN, "state-dir", "GUSHER_STATE_DIR", NULL, TEXT, AT(state_dir), 0, 0, "FOLDER",
+     "Where the key of --dev is. Default: gusher in the user's state folder."},
+    {CONFIG_TOKEN, "app", NULL, "demo", TEXT, AT(app), 0, 0, "KEY", "The app key."},
+    {CONFIG_TOKEN, "user", NULL, "", TEXT, AT(user), 0, 0, "ID", "The user's id; none: anonymous."},
+    {CONFIG_TOKEN, "channel", NULL, NULL, LIST, AT(channels), 0, 0, "NAME",
+     "A channel the token permits; a star stands for one or more characters. Repeatable."},
+    {CONFIG_TOKEN, "remote", NULL, NULL, LIST, AT(remotes), 0, 0, "NAME",
+     "A remote command the token permits. Repeatable."},
+    {CONFIG_TOKEN, "life", NULL, "86400", NUMBER, AT(life), 0, 10L * 365 * 86400, "SECONDS",
+     "How long the token is good. 0: for ever."},
+
+    {CONFIG_SUBSCRIBE, "url", "GUSHER_URL", "ws://127.0.0.1:8888/gcs/ws/demo", TEXT, AT(url), 0, 0,
+     "URL", "The slave's WebSocket address, with the app key."},
+    {CONFIG_SUBSCRIBE, "token", "GUSHER_TOKEN", NULL, TEXT, AT(token), 0, 0, "TOKEN",
+     "A JWT or a ticket."},
+    {CONFIG_SUBSCRIBE, "channel", NULL, NULL, LIST, AT(subscribe_to), 0, 0, "NAME",
+     "A channel to listen to. Repeatable."},
+};
+
+enum { N_OPTIONS = sizeof(options) / sizeof(options[0]) };
+
+static const char *const command_help[] = {
+    [CONFIG_ALL] = "slave and master in one process; needs nothing else",
+    [CONFIG_SLAVE] = "the clients' side alone; needs a bus",
+    [CONFIG_MASTER] = "the backends' side alone; needs a bus",
+    [CONFIG_TOKEN] = "signs a JWT for trying things out and prints it",
+    [CONFIG_SUBSCRIBE] = "listens to channels and prints each message as a line",
+};
+
+const char *config_command_name(enum config_command command)
+{
+    switch (command) {
+    case CONFIG_ALL:
+        return "all";
+    case CONFIG_SLAVE:
+        return "slave";
+    case CONFIG_MASTER:
+        return "master";
+    case CONFIG_TOKEN:
+        return "token";
+    case CONFIG_SUBSCRIBE:
+        return "subscribe";
+    }
+    return "?";
+}
+
+/* ---- texts that live as long as the config ---- */
+
+struct owned {
+    struct owned *next;
+    char text[];
+};
+
+static const char *keep(struct config *c, const char *p, size_t len)
+{
+    struct owned *o = mem_alloc(sizeof(*o) + len + 1);
+    memcpy(o->text, p, len);
+    o->text[len] = 0;
+    o->next = c->owned;
+    c->owned = o;
+    return o->text;
+}
+
+void config_fini(struct config *c)
+{
+    for (struct owned *o = c->owned, *next; o; o = next) {
+        next = o->next;
+        mem_free(o);
+    }
+    c->owned = NULL;
+}
+
+/* ---- setting one option ---- */
+
+static bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static bool complain(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    fprintf(stderr, "gusher: ");
+    vfprintf(stderr, format, ap);
+    fprintf(stderr, "\n");
+    va_end(ap);
+    return false;
+}
+
+static bool is_one_of(const char *text, const char *choices)
+{
+    struct str rest = str_of(choices);
+    while (rest.len) {
+        if (str_eq(str_cut(&rest, '|'), str_of(text)))
+            return true;
+    }
+    return false;
+}
+
+/* `source` names where the text came from: "--workers" or "GUSHER_WORKERS". */
+static bool set(struct config *c, const struct option *o, const char *text, const char *source)
+{
+    void *field = (char *)c + o->offset;
+    char *end;
+    switch (o->type) {
+    case TEXT:
+        if (strchr(o->value, '|') && !is_one_of(text, o->value))
+            return complain("%s must be one of %s, not \"%s\"", source, o->value, text);
+        *(const char **)field = text;
+        return true;
+    case NUMBER:
+        errno = 0;
+        long n = strtol(text, &end, 10);
+        if (errno || end == text || *end || n < o->min || n > o->max)
+            return complain("%s must be a whole number from %ld to %ld, not \"%s\"", source, o->min,
+                            o->max, text);
+        *(long *)field = n;
+        return true;
+    case SWITCH:
+        if (!is_one_of(text, "on|off|true|false|1|0"))
+            return complain("%s must be on or off, not \"%s\"", source, text);
+        *(bool *)field = is_one_of(text, "on|true|1");
+        return true;
+    case LIST: {
+        struct config_list *list = field;
+        if (list->n == CONFIG_LIST_MAX)
+            return complain("%s may stand at most %d times", source, CONFIG_LIST_MAX);
+        list->items[list->n++] = text;
+        return true;
+    }
+    }
+    return false;
+}
+
+static const struct option *by_env(struct str name)
+{
+    for (unsigned i = 0; i < N_OPTIONS; i++) {
+        if (options[i].env && str_eq(str_of(options[i].env), name))
+            return &options[i];
+    }
+    return NULL;
+}
+
+/* ---- the sources, weakest first ---- */
+
+static bool set_defaults(struct config *c, enum config_command command)
+{
+    for (unsigned i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+        if (o->commands & command && o->standard && !set(c, o, o->standard, o->flag))
+            return false;
+    }
+    return true;
+}
+
+static void warn_unknown(struct str name)
+{
+    LOG(LOG_WARN, "option_ignored", LOG_STR("name", name),
+        LOG_CSTR("reason", "no option of this version"));
+}
+
+static bool set_by_env_name(struct config *c, enum config_command command, struct str name,
+                            const char *value)
+{
+    bool known = by_env(name) || str_eq(name, STR("GUSHER_ENV_FILE"));
+    for (unsigned i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+        if (o->commands & command && o->env && str_eq(str_of(o->env), name))
+            return set(c, o, value, o->env);
+    }
+    if (!known && str_starts(name, STR("GUSHER_")))
+        warn_unknown(name);
+    return true;
+}
+
+/* NAME=value lines; '#' comments, an "export" in front and quotes around are understood. */
+static bool read_env_file(struct config *c, enum config_command command, const char *path)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return complain("cannot read --env-file %s: %s", path, strerror(errno));
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t len;
+    bool ok = true;
+    for (unsigned n = 1; ok && (len = getline(&line, &cap, f)) >= 0; n++) {
+        struct str value = str_trim(str_make(line, (size_t)len));
+        if (!value.len || value.p[0] == '#')
+            continue;
+        if (!memchr(value.p, '=', value.len)) {
+            ok = complain("%s line %u is not NAME=value", path, n);
+            break;
+        }
+        struct str name = str_trim(str_cut(&value, '='));
+        if (str_starts(name, STR("export ")))
+            name = str_trim(str_make(name.p + 7, name.len - 7));
+        value = str_trim(value);
+        if (value.len >= 2 && (value.p[0] == '"' || value.p[0] == '\'') &&
+            value.p[value.len - 1] == value.p[0])
+            value = str_make(value.p + 1, value.len - 2);
+        ok = set_by_env_name(c, command, name, keep(c, value.p, value.len));
+    }
+    free(line);
+    fclose(f);
+    return ok;
+}
+
+static bool read_environment(struct config *c, enum config_command command)
+{
+    for (char **e = environ; *e; e++) {
+        const char *equals = strchr(*e, '=');
+        if (!equals || strncmp(*e, "GUSHER_", 7) != 0)
+            continue;
+        if (!set_by_env_name(c, command, str_make(*e, (size_t)(equals - *e)), equals + 1))
+            return false;
+    }
+    return true;
+}
+
+static const struct option *by_flag(enum config_command command, struct str flag)
+{
+    for (unsigned i = 0; i < N_OPTIONS; i++) {
+        if (options[i].commands & command && str_eq(str_of(options[i].flag), flag))
+            return &options[i];
+    }
+    return NULL;
+}
+
+/* One argument: a flag and, from it or from the next argument, its value. */
+static bool take_flag(struct config *c, enum config_command command, int argc, char **argv, int *i,
+                      const char **env_file)
+{
+    const char *arg = argv[*i];
+    if (command == CONFIG_SUBSCRIBE && arg[0] != '-')
+        return set(c, by_flag(command, STR("channel")), arg, "a channel");
+    if (strncmp(arg, "--", 2) != 0 && strcmp(arg, "-e") != 0)
+        return complain("unexpected argument \"%s\"; see gusher %s --help", arg,
+                        config_command_name(command));
+    bool is_env_file = strcmp(arg, "-e") == 0;
+    struct str name = is_env_file ? STR("env-file") : str_of(arg + 2);
+    const char *equals = strchr(arg, '=');
+    if (equals)
+        name.len = (size_t)(equals - arg - 2);
+    is_env_file = str_eq(name, STR("env-file"));
+
+    const struct option *o = is_env_file ? NULL : by_flag(command, name);
+    if (!o && !is_env_file)
+        return complain("unknown option \"%.*s\"; see gusher %s --help", (int)name.len + 2, arg,
+                        config_command_name(command));
+    const char *value = equals ? equals + 1 : NULL;
+    if (!value && o && o->type == SWITCH &&
+        (*i + 1 == argc || !is_one_of(argv[*i + 1], "on|off|true|false|1|0")))
+        value = "on";
+    if (!value && ++*i == argc)
+        return complain("%s needs a value", arg);
+    if (!value)
+        value = argv[*i];
+    if (is_env_file) {
+        *env_file = value;
+        return true;
+    }
+    char source[64];
+    snprintf(source, sizeof(source), "--%s", o->flag);
+    return set(c, o, value, source);
+}
+
+static void print_help(enum config_command command)
+{
+    printf("gusher %s - %s\n\nOptions:\n", config_command_name(command), command_help[command]);
+    for (unsigned i = 0; i < N_OPTIONS; i++) {
+        const struct option *o = &options[i];
+        if (!(o->commands & command))
+            continue;
+        printf("  --%s %s\n      %s", o->flag, o->value, o->help);
+        if (o->standard && *o->standard)
+            printf(" [%s]", o->standard);
+        if (o->env)
+            printf(" (%s)", o->env);
+        printf("\n");
+    }
+    printf("  -e, --env-file FILE\n      Reads NAME=value lines; the environment is stronger, "
+           "flags are strongest.\n"
+           "  --help, --version\n");
+}
+
+int config_read(struct config *c, enum config_command command, int argc, char **argv,
+                int *exit_code)
+{
+    const char *env_file = getenv("GUSHER_ENV_FILE");
+    *c = (struct config){0};
+    *exit_code = 0;
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help(command);
+            return -1;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("gusher %s\n", GUSHER_VERSION);
+            return -1;
+        }
+    }
+    /* Flags are read twice: at first only to find the env file and judge them all, then, on top
+     * of the weaker sources, to count. */
+    struct config probe = {0};
+    bool ok = true;
+    for (int i = 0; ok && i < argc; i++)
+        ok = take_flag(&probe, command, argc, argv, &i, &env_file);
+    ok = ok && set_defaults(c, command);
+    if (ok && env_file)
+        ok = read_env_file(c, command, env_file);
+    ok = ok && read_environment(c, command);
+    for (int i = 0; ok && i < argc; i++)
+        ok = take_flag(c, command, argc, argv, &i, &env_file);
+    if (ok)
+        return 0;
+    config_fini(c);
+    *exit_code = 2;
+    return -1;
+}
+
+void config_write_markdown(FILE *out)
+{
+    static const enum config_command commands[] = {CONFIG_ALL, CONFIG_SLAVE, CONFIG_MASTER,
+                                                   CONFIG_TOKEN, CONFIG_SUBSCRIBE};
+    fprintf(out,
+            "# Configuration\n\n"
+            "This page is printed by `gusher options`; a test compares the two.\n\n"
+            "A flag is stronger than an environment variable, that stronger than a line of the\n"
+            "`--env-file` (`-e`, `GUSHER_ENV_FILE`), that stronger than the default. An unknown "
+            "flag or a bad\nvalue ends the start with one sentence and exit status 2; a "
+            "`GUSHER_` variable that means\nnothing to this version is logged and ignored.\n");
+    for (unsigned k = 0; k < sizeof(commands) / sizeof(commands[0]); k++) {
+        fprintf(out, "\n## gusher %s\n\n%s.\n\n", config_command_name(commands[k]),
+                command_help[commands[k]]);
+        fprintf(out, "| flag | variable | default | meaning |\n|---|---|---|---|\n");
+        for (unsigned i = 0; i < N_OPTIONS; i++) {
+            const struct option *o = &options[i];
+            if (!(o->commands & commands[k]))
+                continue;
+            fprintf(out, "| `--%s` | %s%s%s | %s%s%s | %s", o->flag, o->env ? "`" : "",
+                    o->env ? o->env : "", o->env ? "`" : "", o->standard && *o->standard ? "`" : "",
+                    o->standard ? o->standard : "", o->standard && *o->standard ? "`" : "",
+                    o->help);
+            if (o->type == NUMBER)
+                fprintf(out, " (%ld to %ld)", o->min, o->max);
+            fprintf(out, " |\n");
+        }
+    }
+}

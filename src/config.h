@@ -1,0 +1,56 @@
+/* config.h - options: one table of flag, environment name, default, bounds and help for each
+ * command. A flag is stronger than the environment, the environment than the --env-file, that
+ * stronger than the default. */
+#ifndef CONFIG_H
+#define CONFIG_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum { CONFIG_LIST_MAX = 64 };
+
+struct config_list {
+    const char *items[CONFIG_LIST_MAX];
+    unsigned n;
+};
+
+/* What the commands are told. Texts live as long as the config. */
+struct config {
+    /* all, slave, master */
+    const char *api_listen, *api_uri_prefix, *master_api_listen, *master_uri_prefix;
+    const char *public_pem_file, *state_dir, *log_level, *log_format;
+    long workers, receive_max_message_size, max_subscriptions;
+    long send_queue_messages, send_queue_bytes, body_max;
+    long ping_interval, pong_timeout, write_timeout, request_timeout, master_request_timeout;
+    bool idle_rule, json_bodies, dev;
+    /* token */
+    const char *key_file, *app, *user;
+    struct config_list channels, remotes;
+    long life;
+    /* subscribe */
+    const char *url, *token;
+    struct config_list subscribe_to;
+
+    void *owned; /* texts read from the env file */
+};
+
+enum config_command {
+    CONFIG_ALL = 1,
+    CONFIG_SLAVE = 2,
+    CONFIG_MASTER = 4,
+    CONFIG_TOKEN = 8,
+    CONFIG_SUBSCRIBE = 16
+};
+
+/* Reads the arguments after the command's name. 0: go on; otherwise the process is to end with
+ * *exit_code (0 after --help, 2 after a mistake, which has been told on standard error). */
+int config_read(struct config *c, enum config_command command, int argc, char **argv,
+                int *exit_code);
+void config_fini(struct config *c);
+
+/* The page docs/CONFIG.md. */
+void config_write_markdown(FILE *out);
+
+const char *config_command_name(enum config_command command);
+
+#endif

@@ -1,0 +1,305 @@
+#include "edge/http_conn.h"
+#include <assert.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "edge/ws_conn.h"
+
+enum {
+    HTTP_IDLE_MS = 75 * 1000,       /* a backend's pooled connection between requests */
+    HTTP_IDLE_SLAVE_MS = 15 * 1000, /* a browser's */
+    HTTP_AHEAD_BYTES = 1 << 20, /* replies waiting to be taken before the next request is read */
+};
+
+struct http_conn {
+    struct conn conn;
+    struct worker *worker;
+    struct timer timer;
+    uint64_t number;  /* in worker->http_conns: what a late answer is found by */
+    int64_t began_ms; /* when the request being read began */
+    unsigned roles;
+    bool waiting;               /* for a late answer: nothing else is read meanwhile */
+    bool head_only, keep_alive; /* of the request that waits */
+    bool draining;              /* the next reply is the last */
+    struct http_parser parser;
+    struct buf stash; /* input that came after a request that waits */
+};
+
+static struct http_conn *self(struct conn *c)
+{
+    return container_of(c, struct http_conn, conn);
+}
+
+static void set_timer(struct http_conn *h, int64_t ms)
+{
+    timer_set(&h->worker->loop.timers, &h->timer, h->worker->loop.now_ms + ms);
+}
+
+static void finish(struct http_conn *h)
+{
+    conn_finish(&h->conn);
+    set_timer(h, WORKER_LINGER_MS);
+}
+
+/* ---- replies ---- */
+
+static void send_reply(struct http_conn *h, const struct api_reply *r, bool head_only,
+                       bool keep_alive)
+{
+    struct buf *out = worker_scratch(h->worker);
+    const struct http_reply reply = {.status = r->status,
+                                     .type = r->type,
+                                     .body = buf_as_str(&r->body),
+                                     .extra = buf_as_str(&r->extra),
+                                     .keep_alive = keep_alive,
+                                     .head_only = head_only};
+    http_reply_write(out, &reply, h->worker->loop.now_s);
+    if (conn_send_bytes(&h->conn, buf_as_str(out)))
+        conn_close(&h->conn);
+    else if (!keep_alive)
+        finish(h);
+}
+
+/* The request cannot be read any further: answer and end. */
+static void refuse(struct http_conn *h, int status)
+{
+    struct api_reply r = {0};
+    api_text(&r, status, "");
+    buf_printf(&r.body, "%d %s", status, http_reason(status));
+    send_reply(h, &r, false, false);
+    api_reply_fini(&r);
+}
+
+static bool stays(const struct http_conn *h, const struct api_reply *r, bool keep_alive)
+{
+    return keep_alive && !r->close && !h->draining;
+}
+
+/* ---- upgrades ---- */
+
+/* RFC 6455 section 4.2.1. */
+static bool is_websocket(const struct http_request *r)
+{
+    return r->wants_websocket && r->headers[HTTP_H_WS_KEY].len;
+}
+
+/* True: the connection is a WebSocket now, `h` is gone at the turn's end. */
+static bool upgrade(struct http_conn *h, struct claims *claims, char *rest, size_t rest_len)
+{
+    const struct http_request *r = &h->parser.request;
+    struct str version = r->headers[HTTP_H_WS_VERSION];
+    bool right_version = version.p && str_eq(version, STR("13"));
+    if (is_websocket(r) && right_version && !h->draining) {
+        ws_conn_open(h->worker, &h->conn, claims, r->headers[HTTP_H_WS_KEY], rest, rest_len);
+        return true;
+    }
+    claims_unref(claims);
+    struct api_reply reply = {0};
+    if (h->draining) {
+        api_text(&reply, 503, "server is shutting down\n");
+    } else if (is_websocket(r) && version.len) {
+        api_text(&reply, 426, "Upgrade Required\n");
+        buf_str(&reply.extra, STR("Upgrade: websocket\r\n"));
+    } else {
+        api_text(&reply, 400, "Bad Request\n");
+    }
+    buf_str(&reply.extra, STR("X-Content-Type-Options: nosniff\r\nSec-WebSocket-Version: 13\r\n"));
+    send_reply(h, &reply, r->method == HTTP_M_HEAD, false);
+    api_reply_fini(&reply);
+    return false;
+}
+
+/* ---- requests ---- */
+
+/* Handles the request that is whole. True: go on with the input behind it. */
+static bool handle(struct http_conn *h, char *rest, size_t rest_len)
+{
+    const struct http_request *r = &h->parser.request;
+    struct worker *w = h->worker;
+    struct api_reply reply = {0};
+    struct claims *claims;
+    bool head_only = r->method == HTTP_M_HEAD;
+    /* Whoever asked for a WebSocket and does not get one starts anew: what it may have sent
+     * behind the request would be frames. */
+    bool keep_alive = r->keep_alive && !r->wants_websocket;
+
+    switch (api_handle(&w->api, h->roles, r, h->number, w->loop.now_s, w->loop.now_ms, &reply,
+                       &claims)) {
+    case API_DONE:
+        send_reply(h, &reply, head_only, stays(h, &reply, keep_alive));
+        break;
+    case API_LATER:
+        h->waiting = true;
+        h->head_only = head_only;
+        h->keep_alive = keep_alive;
+        break;
+    case API_UPGRADE:
+        upgrade(h, claims, rest, rest_len);
+        break;
+    }
+    api_reply_fini(&reply);
+    return !h->waiting && !conn_is_ending(&h->conn);
+}
+
+static void wait_for_more(struct http_conn *h)
+{
+    struct worker *w = h->worker;
+    bool slave = !(h->roles & API_MASTER);
+    if (http_parser_is_idle(&h->parser)) {
+        if (h->draining)
+            conn_close(&h->conn);
+        else
+            set_timer(h, slave ? HTTP_IDLE_SLAVE_MS : HTTP_IDLE_MS);
+        h->began_ms = 0;
+        return;
+    }
+    if (!h->began_ms) {
+        h->began_ms = w->loop.now_ms;
+        set_timer(h, w->options->request_ms[h->roles]);
+    }
+    if (http_parser_wants_continue(&h->parser))
+        conn_send_bytes(&h->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+static bool must_wait(const struct http_conn *h)
+{
+    return h->waiting || h->conn.queued_bytes > HTTP_AHEAD_BYTES;
+}
+
+static void process(struct http_conn *h, char *data, size_t len)
+{
+    while (!must_wait(h)) {
+        size_t used;
+        int status;
+        enum err e = http_parse(&h->parser, data, len, &used, &status);
+        data += used;
+        len -= used;
+        if (e == ERR_AGAIN) {
+            wait_for_more(h);
+            return;
+        }
+        if (e) {
+            refuse(h, status);
+            return;
+        }
+        h->began_ms = 0;
+        if (!handle(h, data, len) && !h->waiting)
+            return;
+    }
+    /* Reading stops, so at most one read's worth is kept. */
+    buf_add(&h->stash, data, len);
+    conn_pause(&h->conn);
+    timer_stop(&h->worker->loop.timers, &h->timer);
+}
+
+static void go_on(struct http_conn *h)
+{
+    if (conn_is_ending(&h->conn) || must_wait(h))
+        return;
+    struct buf stash = h->stash;
+    h->stash = BUF_INIT;
+    conn_resume(&h->conn);
+    process(h, stash.p, stash.len);
+    buf_fini(&stash);
+}
+
+/* ---- what the connection calls ---- */
+
+static void on_input(struct conn *c, char *data, size_t len)
+{
+    process(self(c), data, len);
+}
+
+static void on_stall(struct conn *c)
+{
+    set_timer(self(c), self(c)->worker->options->write_ms);
+}
+
+static void on_drained(struct conn *c)
+{
+    struct http_conn *h = self(c);
+    if (c->paused)
+        go_on(h);
+}
+
+static void on_gone(struct conn *c)
+{
+    struct http_conn *h = self(c);
+    timer_stop(&h->worker->loop.timers, &h->timer);
+    slots_remove(&h->worker->http_conns, h->number);
+    http_parser_fini(&h->parser);
+    buf_fini(&h->stash);
+    worker_conn_gone(h->worker);
+    mem_free(h);
+}
+
+static const struct conn_ops ops = {.on_input = on_input,
+                                    .on_stall = on_stall,
+                                    .on_drained = on_drained,
+                                    .on_gone = on_gone,
+                                    .half_close = true};
+
+static void on_timer(struct timer *t)
+{
+    struct http_conn *h = container_of(t, struct http_conn, timer);
+    if (conn_is_ending(&h->conn)) {
+        conn_close(&h->conn);
+        return;
+    }
+    if (h->conn.stalled) {
+        int64_t left = h->worker->options->write_ms - conn_stalled_ms(&h->conn);
+        if (left <= 0)
+            conn_close(&h->conn);
+        else
+            set_timer(h, left);
+        return;
+    }
+    if (h->began_ms)
+        refuse(h, 408);
+    else
+        conn_close(&h->conn);
+}
+
+void http_conn_open(struct worker *w, int fd, unsigned roles)
+{
+    struct http_conn *h = mem_zalloc(sizeof(*h));
+    if (conn_open(&h->conn, &w->net, fd, &ops)) {
+        close(fd);
+        mem_free(h);
+        return;
+    }
+    h->worker = w;
+    h->roles = roles;
+    h->timer.fn = on_timer;
+    h->number = slots_add(&w->http_conns, h);
+    http_parser_init(&h->parser, w->options->body_max[roles]);
+    worker_conn_came(w);
+    set_timer(h, w->options->request_ms[roles]);
+}
+
+void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply *r)
+{
+    struct http_conn *h = slots_get(&w->http_conns, number);
+    if (!h || !h->waiting)
+        return;
+    h->waiting = false;
+    send_reply(h, r, h->head_only, stays(h, r, h->keep_alive));
+    go_on(h);
+}
+
+void http_conns_drain(struct worker *w)
+{
+    uint32_t place = 0;
+    for (struct http_conn *h; (h = slots_each(&w->http_conns, &place));) {
+        h->draining = true;
+        if (!h->waiting && http_parser_is_idle(&h->parser))
+            finish(h);
+    }
+}
+
+void http_conns_close(struct worker *w)
+{
+    uint32_t place = 0;
+    for (struct http_conn *h; (h = slots_each(&w->http_conns, &place));)
+        conn_close(&h->conn);
+}

@@ -1,0 +1,27 @@
+/* server.h - the whole of a process that serves: its node, its workers, their beginning and end. */
+#ifndef EDGE_SERVER_H
+#define EDGE_SERVER_H
+#include "edge/worker.h"
+
+struct server_options {
+    struct worker_options worker;
+    unsigned n_workers;
+    struct worker_listen listens[WORKER_LISTENERS_MAX];
+    unsigned n_listens;
+};
+
+struct server;
+
+/* Makes all workers and binds their listeners; on ERR_OK connections are taken as soon as
+ * server_start was called. o->listens gets the ports that were given for port 0. `keys` and
+ * `tickets` are borrowed until server_free. ERR_SYS: `why` gets one sentence. */
+enum err server_new(struct server **out, struct server_options *o, const struct keys *keys,
+                    struct tickets *tickets, char *why, size_t why_len);
+
+enum err server_start(struct server *s, char *why, size_t why_len);
+
+/* Asks all workers to end in order, and waits until they have (at most WORKER_STOP_MS). */
+void server_stop(struct server *s);
+void server_free(struct server *s);
+
+#endif

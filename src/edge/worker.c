@@ -1,0 +1,212 @@
+#include "edge/worker.h"
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "edge/http_conn.h"
+#include "edge/ws_conn.h"
+
+enum { WORKER_SCRATCH_KEEP = 256 * 1024 }; /* bytes of scratch memory that stay between uses */
+
+void worker_conn_came(struct worker *w)
+{
+    w->n_conns++;
+}
+
+void worker_conn_gone(struct worker *w)
+{
+    assert(w->n_conns);
+    w->n_conns--;
+}
+
+struct buf *worker_scratch(struct worker *w)
+{
+    if (w->scratch.cap > WORKER_SCRATCH_KEEP)
+        buf_fini(&w->scratch);
+    buf_clear(&w->scratch);
+    return &w->scratch;
+}
+
+static void on_interest(void *ctx, uint64_t name_hash, bool on)
+{
+    struct worker *w = ctx;
+    interest_change(w->node->interest, w->interest, w->index, name_hash, on);
+}
+
+/* ---- letters ---- */
+
+static void answer_question(struct worker *w, const struct bus_question *q)
+{
+    struct mail *part = mem_zalloc(sizeof(*part));
+    part->kind = MAIL_PART;
+    part->number = q->number;
+    if (q->count_only)
+        hub_answer_hashes(w->hub, &q->q, &part->part);
+    else
+        hub_answer_names(w->hub, &q->q, &part->part);
+    node_send(w->node, q->from, part);
+}
+
+static void force_stop(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, stop_deadline);
+    LOG(LOG_WARN, "stop_forced", LOG_INT("worker", w->index), LOG_INT("connections", w->n_conns));
+    http_conns_close(w);
+    loop_stop(&w->loop);
+}
+
+static void begin_stop(struct worker *w)
+{
+    if (w->stopping)
+        return;
+    w->stopping = true;
+    for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
+        listener_close(&w->listeners[i]);
+    http_conns_drain(w);
+    ws_conns_go_away(w);
+    w->stop_deadline.fn = force_stop;
+    timer_set(&w->loop.timers, &w->stop_deadline, w->loop.now_ms + WORKER_STOP_MS);
+}
+
+static void read_letter(void *reader, struct letter *l)
+{
+    struct worker *w = reader;
+    struct mail *m = container_of(l, struct mail, letter);
+    switch (m->kind) {
+    case MAIL_MSG:
+        hub_dispatch(w->hub, m->msg);
+        ws_conns_close_slow(w);
+        break;
+    case MAIL_QUESTION:
+        answer_question(w, m->question);
+        break;
+    case MAIL_PART:
+        bus_part_arrived(w->seat, m->number, buf_as_str(&m->part));
+        break;
+    case MAIL_STOP:
+        begin_stop(w);
+        break;
+    }
+    mail_free(m);
+}
+
+static void end_turn(void *ctx)
+{
+    struct worker *w = ctx;
+    net_end_turn(&w->net);
+    if (w->stopping && !w->n_conns)
+        loop_stop(&w->loop);
+}
+
+/* ---- life ---- */
+
+static void on_late_answer(void *ctx, uint64_t call, const struct api_reply *r)
+{
+    http_conn_answer(ctx, call, r);
+}
+
+/* Each listener has its own roles; the accept callback knows the worker and tells the listener by
+ * its place. */
+static void on_accept_0(void *ctx, int fd)
+{
+    struct worker *w = ctx;
+    http_conn_open(w, fd, w->listener_roles[0]);
+}
+
+static void on_accept_1(void *ctx, int fd)
+{
+    struct worker *w = ctx;
+    http_conn_open(w, fd, w->listener_roles[1]);
+}
+
+static enum err open_listeners(struct worker *w, struct worker_listen *listens, unsigned n)
+{
+    static accept_fn *const on_accept[WORKER_LISTENERS_MAX] = {on_accept_0, on_accept_1};
+    assert(n <= WORKER_LISTENERS_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        w->listener_roles[i] = listens[i].roles;
+        if (listener_open(&w->listeners[i], &w->loop, &listens[i].address, on_accept[i], w))
+            return ERR_SYS;
+    }
+    return ERR_OK;
+}
+
+enum err worker_new(struct worker **out, struct node *node, unsigned index,
+                    const struct worker_options *options, struct worker_listen *listens,
+                    unsigned n_listens, const struct keys *keys, struct tickets *tickets)
+{
+    struct worker *w = mem_zalloc(sizeof(*w));
+    w->options = options;
+    w->node = node;
+    w->index = index;
+    if (loop_init(&w->loop, node->inboxes[index], read_letter, w)) {
+        mem_free(w);
+        return ERR_SYS;
+    }
+    loop_at_end(&w->loop, end_turn, w);
+    net_init(&w->net, &w->loop, options->queue_messages_max, options->queue_bytes_max);
+    slots_init(&w->http_conns);
+    w->interest = mem_zalloc(sizeof(*w->interest));
+    w->ping = ws_ping_frame();
+
+    const struct hub_host host = {w, ws_conn_deliver, ws_conn_encode, on_interest};
+    const struct hub_options hub_options = {node->id, (uint16_t)index, options->subscriptions_max};
+    w->hub = hub_new(&host, &hub_options);
+    const struct bus_backend backend = node_backend(node);
+    w->seat = bus_seat_new(&backend, &w->loop, index);
+    w->api = (struct api){options->api, w->seat, keys, tickets, on_late_answer, w};
+
+    if (open_listeners(w, listens, n_listens)) {
+        int saved = errno;
+        worker_free(w);
+        errno = saved;
+        return ERR_SYS;
+    }
+    *out = w;
+    return ERR_OK;
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    loop_run(&w->loop);
+    return NULL;
+}
+
+enum err worker_start(struct worker *w)
+{
+    /* Signals are the main thread's. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = r;
+    return r ? ERR_SYS : ERR_OK;
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
+        listener_close(&w->listeners[i]);
+    bus_seat_free(w->seat); /* its last answers still find their connections */
+    http_conns_close(w);
+    ws_conns_go_away(w);
+    net_end_turn(&w->net);
+    net_fini(&w->net);
+    hub_free(w->hub);
+    slots_fini(&w->http_conns);
+    blob_unref(w->ping);
+    buf_fini(&w->scratch);
+    mem_free(w->interest);
+    loop_fini(&w->loop);
+    mem_free(w);
+}

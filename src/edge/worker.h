@@ -1,0 +1,77 @@
+/* worker.h - one thread: its loop, its listeners, its connections, its part of the hub. */
+#ifndef EDGE_WORKER_H
+#define EDGE_WORKER_H
+#include <pthread.h>
+#include "api/api.h"
+#include "base/slots.h"
+#include "edge/node.h"
+#include "net/conn.h"
+#include "net/listener.h"
+#include "proto/proto.h"
+
+enum {
+    WORKER_LISTENERS_MAX = 2,
+    WORKER_LINGER_MS = 2000, /* for a peer to take our last word and close its side */
+    WORKER_STOP_MS = 4500,   /* after this a stop does not wait any longer */
+};
+
+struct worker_options {
+    struct api_options api;
+    size_t message_max;          /* bytes of one message from a client */
+    unsigned queue_messages_max; /* of one connection */
+    size_t queue_bytes_max;
+    size_t body_max[4];       /* of a request, by the listener's roles */
+    int64_t request_ms[4];    /* for a whole request to come in, by the listener's roles */
+    int64_t ping_ms, pong_ms; /* a ping every ping_ms; without a pong for pong_ms it is over */
+    int64_t write_ms;         /* for a peer to take anything of what waits */
+    bool idle_rule;           /* a socket without a subscription is closed at its ping */
+    unsigned subscriptions_max;
+};
+
+struct ws_conn;
+
+struct worker {
+    const struct worker_options *options; /* shared, constant */
+    struct node *node;
+    unsigned index;
+    pthread_t thread;
+    struct loop loop;
+    struct net net;
+    struct hub *hub;
+    struct bus_seat *seat;
+    struct api api;
+    struct listener listeners[WORKER_LISTENERS_MAX];
+    unsigned listener_roles[WORKER_LISTENERS_MAX];
+    struct slots http_conns;  /* by the number an answer comes back with */
+    struct ws_conn *too_slow; /* could not take a message of this turn */
+    struct blob *ping;        /* the one ping frame */
+    struct interest_counts *interest;
+    struct buf scratch; /* for whatever is being written; kept small */
+    unsigned n_conns;
+    bool stopping;
+    struct timer stop_deadline;
+};
+
+/* Makes worker `index` of `node`, with listeners on the addresses that have a role (enum
+ * api_role bits; a->sa port 0 is filled in). ERR_SYS: errno, and nothing is left behind. */
+struct worker_listen {
+    struct address address;
+    unsigned roles;
+};
+enum err worker_new(struct worker **out, struct node *node, unsigned index,
+                    const struct worker_options *options, struct worker_listen *listens,
+                    unsigned n_listens, const struct keys *keys, struct tickets *tickets);
+
+/* Starts the thread; it runs until a MAIL_STOP. */
+enum err worker_start(struct worker *w);
+void worker_join(struct worker *w);
+void worker_free(struct worker *w);
+
+/* Every connection tells of its coming and its end. */
+void worker_conn_came(struct worker *w);
+void worker_conn_gone(struct worker *w);
+
+/* The scratch buffer, empty. */
+struct buf *worker_scratch(struct worker *w);
+
+#endif

@@ -1,0 +1,327 @@
+#include "edge/ws_conn.h"
+#include <assert.h>
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/names.h"
+#include "ws/frame.h"
+#include "ws/handshake.h"
+
+struct ws_conn {
+    struct conn conn;
+    struct worker *worker;
+    struct hub_socket socket;
+    struct ws_reader reader;
+    struct timer timer;
+    struct ws_conn *next_slow;
+    uint32_t ping_at, pong_by; /* low bits of the millisecond */
+    bool joined, is_slow, got_close;
+};
+
+/* The dialects by their encoder's number. */
+static const struct proto *const protos[] = {&proto_gusher};
+
+static struct ws_conn *self(struct conn *c)
+{
+    return container_of(c, struct ws_conn, conn);
+}
+
+/* ---- out ---- */
+
+/* Payloads are written behind room for the longest header; the header then goes right in front,
+ * and the whole is copied once, to where the sockets share it. */
+static struct buf *begin_payload(struct worker *w)
+{
+    struct buf *b = worker_scratch(w);
+    buf_reserve(b, WS_HEADER_MAX);
+    b->len = WS_HEADER_MAX;
+    return b;
+}
+
+static struct blob *end_payload(struct buf *b, enum ws_op op)
+{
+    char header[WS_HEADER_MAX];
+    unsigned n = ws_frame_header(header, op, b->len - WS_HEADER_MAX);
+    char *frame = b->p + WS_HEADER_MAX - n;
+    memcpy(frame, header, n);
+    return blob_of(str_make(frame, b->len - WS_HEADER_MAX + n));
+}
+
+struct blob *ws_conn_encode(void *worker, unsigned encoder, const struct msg *m)
+{
+    struct buf *b = begin_payload(worker);
+    protos[encoder]->encode(m, b);
+    return end_payload(b, WS_TEXT);
+}
+
+struct blob *ws_ping_frame(void)
+{
+    char header[WS_HEADER_MAX];
+    return blob_of(str_make(header, ws_frame_header(header, WS_PING, 0)));
+}
+
+static void log_close(const struct ws_conn *s, enum log_level level, unsigned code, struct str why)
+{
+    char id[HUB_SOCKET_ID_LEN];
+    if (level < log_level())
+        return;
+    hub_socket_id(s->worker->hub, &s->socket, id);
+    LOG(level, "socket_closed", LOG_STR("socket", str_make(id, sizeof(id))), LOG_INT("code", code),
+        LOG_STR("reason", why));
+}
+
+static void leave(struct ws_conn *s)
+{
+    if (!s->joined)
+        return;
+    s->joined = false;
+    hub_leave(s->worker->hub, &s->socket);
+}
+
+/* The end that we choose: a close frame, the hub left at once, then the peer's turn. */
+static void close_with(struct ws_conn *s, enum log_level level, unsigned code, struct str why)
+{
+    if (conn_is_ending(&s->conn))
+        return;
+    log_close(s, level, code, why);
+    struct buf frame = BUF_INIT;
+    ws_frame_close(&frame, (uint16_t)code, why);
+    if (conn_send_bytes(&s->conn, buf_as_str(&frame)) == ERR_FULL) {
+        conn_drop_unsent(&s->conn);
+        conn_send_bytes(&s->conn, buf_as_str(&frame));
+    }
+    buf_fini(&frame);
+    leave(s);
+    conn_finish(&s->conn);
+    timer_set(&s->worker->loop.timers, &s->timer, s->worker->loop.now_ms + WORKER_LINGER_MS);
+}
+
+static void mark_slow(struct ws_conn *s)
+{
+    if (s->is_slow)
+        return;
+    s->is_slow = true;
+    s->next_slow = s->worker->too_slow;
+    s->worker->too_slow = s;
+}
+
+void ws_conn_deliver(void *worker, struct hub_socket *socket, struct blob *b)
+{
+    (void)worker;
+    struct ws_conn *s = container_of(socket, struct ws_conn, socket);
+    if (conn_send(&s->conn, b))
+        mark_slow(s);
+}
+
+void ws_conns_close_slow(struct worker *w)
+{
+    for (struct ws_conn *s; (s = w->too_slow);) {
+        w->too_slow = s->next_slow;
+        /* What it has not begun to take it will not get; the last word goes in its place. */
+        unsigned queued = s->conn.queued_bytes;
+        conn_drop_unsent(&s->conn);
+        LOG(LOG_WARN, "socket_too_slow", LOG_INT("queued_bytes", queued),
+            LOG_INT("queue_bytes_max", w->options->queue_bytes_max),
+            LOG_INT("queue_messages_max", w->options->queue_messages_max));
+        close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));
+    }
+}
+
+/* ---- in ---- */
+
+static void reply(struct ws_conn *s, struct buf *payload, enum ws_op op)
+{
+    struct blob *b = end_payload(payload, op);
+    if (conn_send(&s->conn, b))
+        close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));
+    blob_unref(b);
+}
+
+static void on_text(struct ws_conn *s, struct str text)
+{
+    struct worker *w = s->worker;
+    struct buf *out = begin_payload(w);
+    struct proto_outcome o =
+        protos[s->socket.encoder]->command(w->hub, &s->socket, text, (int64_t)w->loop.now_s, out);
+    if (o.close_code)
+        close_with(s, LOG_INFO, o.close_code, str_of(o.close_reason));
+    else if (out->len > WS_HEADER_MAX)
+        reply(s, out, WS_TEXT);
+}
+
+static void on_ping(struct ws_conn *s, struct str payload)
+{
+    struct buf *out = begin_payload(s->worker);
+    buf_str(out, payload);
+    reply(s, out, WS_PONG);
+}
+
+static void on_close(struct ws_conn *s, const struct ws_message *m)
+{
+    /* The same code back (RFC 6455 section 5.5.1); none is answered by an empty frame's code. */
+    unsigned code = m->code == WS_NO_STATUS ? WS_NORMAL : m->code;
+    s->got_close = true;
+    close_with(s, LOG_DEBUG, code, STR_EMPTY);
+}
+
+static void on_message(struct ws_conn *s, const struct ws_message *m)
+{
+    switch (m->op) {
+    case WS_TEXT:
+        on_text(s, m->data);
+        break;
+    case WS_PING:
+        on_ping(s, m->data);
+        break;
+    case WS_PONG:
+        s->pong_by = (uint32_t)(s->worker->loop.now_ms + s->worker->options->pong_ms);
+        break;
+    case WS_CLOSE:
+        on_close(s, m);
+        break;
+    case WS_BINARY: /* no dialect reads it; ignored, as the API says */
+    case WS_CONTINUATION:
+        break;
+    }
+}
+
+static void on_input(struct conn *c, char *data, size_t len)
+{
+    struct ws_conn *s = self(c);
+    struct ws_message m;
+    while (!conn_is_ending(c)) {
+        enum err e = ws_read(&s->reader, &data, &len, s->worker->options->message_max, &m);
+        if (e == ERR_AGAIN)
+            return;
+        if (e)
+            close_with(s, LOG_INFO, m.code, m.data);
+        else
+            on_message(s, &m);
+    }
+}
+
+/* ---- time ---- */
+
+static int64_t ms_until(const struct ws_conn *s, uint32_t when)
+{
+    return (int32_t)(when - (uint32_t)s->worker->loop.now_ms);
+}
+
+static void set_timer(struct ws_conn *s)
+{
+    int64_t wait = ms_until(s, s->ping_at);
+    if (ms_until(s, s->pong_by) < wait)
+        wait = ms_until(s, s->pong_by);
+    if (s->conn.stalled) {
+        int64_t left = s->worker->options->write_ms - conn_stalled_ms(&s->conn);
+        if (left < wait)
+            wait = left;
+    }
+    timer_set(&s->worker->loop.timers, &s->timer, s->worker->loop.now_ms + wait);
+}
+
+static void ping(struct ws_conn *s)
+{
+    const struct worker_options *o = s->worker->options;
+    s->ping_at = (uint32_t)(s->worker->loop.now_ms + o->ping_ms);
+    if (conn_send(&s->conn, s->worker->ping))
+        close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));
+    else if (o->idle_rule && !s->socket.n_subs)
+        close_with(s, LOG_INFO, WS_POLICY, STR("idle: no subscription"));
+}
+
+static void on_timer(struct timer *t)
+{
+    struct ws_conn *s = container_of(t, struct ws_conn, timer);
+    if (conn_is_ending(&s->conn)) {
+        conn_close(&s->conn);
+        return;
+    }
+    if (s->conn.stalled && conn_stalled_ms(&s->conn) >= s->worker->options->write_ms) {
+        /* It takes nothing, so it would not take a close frame either. */
+        log_close(s, LOG_WARN, 1006, STR("too slow: takes nothing"));
+        conn_close(&s->conn);
+        return;
+    }
+    if (ms_until(s, s->pong_by) <= 0)
+        close_with(s, LOG_INFO, WS_POLICY, STR("no pong in time"));
+    else if (ms_until(s, s->ping_at) <= 0)
+        ping(s);
+    if (!conn_is_ending(&s->conn))
+        set_timer(s);
+}
+
+static void on_stall(struct conn *c)
+{
+    set_timer(self(c));
+}
+
+/* ---- life ---- */
+
+static void on_gone(struct conn *c)
+{
+    struct ws_conn *s = self(c);
+    assert(!s->is_slow || conn_is_ending(c));
+    leave(s);
+    timer_stop(&s->worker->loop.timers, &s->timer);
+    ws_reader_fini(&s->reader);
+    worker_conn_gone(s->worker);
+    mem_free(s);
+}
+
+static const struct conn_ops ops = {.on_input = on_input, .on_stall = on_stall, .on_gone = on_gone};
+
+static struct grants *grants_of(struct hub *hub, const struct claims *c)
+{
+    struct buf channels = BUF_INIT, remotes = BUF_INIT;
+    for (unsigned i = 0; i < c->n_channels; i++)
+        names_add(&channels, c->channels[i]);
+    for (unsigned i = 0; i < c->n_remotes; i++) {
+        if (c->remotes[i].allowed)
+            names_add(&remotes, c->remotes[i].name);
+    }
+    struct grants *g =
+        grants_get(hub_grants_pool(hub), buf_as_str(&channels), buf_as_str(&remotes));
+    buf_fini(&channels);
+    buf_fini(&remotes);
+    return g;
+}
+
+static void send_handshake(struct ws_conn *s, struct str key)
+{
+    char accept[WS_ACCEPT_LEN];
+    struct buf *out = worker_scratch(s->worker);
+    ws_accept(accept, key);
+    buf_str(out, STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: "));
+    buf_add(out, accept, sizeof(accept));
+    buf_str(out, STR("\r\n\r\n"));
+    conn_send_bytes(&s->conn, buf_as_str(out));
+}
+
+void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, struct str key,
+                  char *rest, size_t rest_len)
+{
+    struct ws_conn *s = mem_zalloc(sizeof(*s));
+    conn_move(&s->conn, from, &ops);
+    s->worker = w;
+    s->timer.fn = on_timer;
+    ws_reader_init(&s->reader);
+    s->ping_at = (uint32_t)(w->loop.now_ms + w->options->ping_ms);
+    s->pong_by = (uint32_t)(w->loop.now_ms + w->options->pong_ms);
+    worker_conn_came(w);
+    hub_join(w->hub, &s->socket, claims->app_key, claims->user_id, grants_of(w->hub, claims), 0);
+    s->joined = true;
+    claims_unref(claims);
+    set_timer(s);
+    send_handshake(s, key);
+    if (rest_len)
+        on_input(&s->conn, rest, rest_len);
+}
+
+void ws_conns_go_away(struct worker *w)
+{
+    uint32_t place = 0;
+    for (struct hub_socket *socket; (socket = hub_each(w->hub, &place));)
+        close_with(container_of(socket, struct ws_conn, socket), LOG_DEBUG, WS_GOING_AWAY,
+                   STR("server is shutting down"));
+}

@@ -1,0 +1,23 @@
+/* ws_conn.h - one WebSocket: frames in and out, its place in the hub, its pings, its end. */
+#ifndef EDGE_WS_CONN_H
+#define EDGE_WS_CONN_H
+#include "edge/worker.h"
+
+/* The connection behind `from` becomes a WebSocket for `claims` (a reference is taken over);
+ * `key` is what the client sent as Sec-WebSocket-Key, `rest` what it sent after the handshake. */
+void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, struct str key,
+                  char *rest, size_t rest_len);
+
+/* The hub's host functions. */
+void ws_conn_deliver(void *worker, struct hub_socket *s, struct blob *b);
+struct blob *ws_conn_encode(void *worker, unsigned encoder, const struct msg *m);
+
+/* Closes those that could not take a message: called after each fan-out. */
+void ws_conns_close_slow(struct worker *w);
+
+/* Closes all with 1001. */
+void ws_conns_go_away(struct worker *w);
+
+struct blob *ws_ping_frame(void);
+
+#endif
