@@ -230,6 +230,13 @@ static bool print_dev_help(const struct config *c, const struct server_options *
            "(its key is %s/private.pem):\n\n  %.*s\n\n",
            GUSHER_VERSION, slave, (int)gcs.len, gcs.p, master, (int)api.len, api.p, folder,
            (int)token.len, token.p);
+    /* Whoever pastes may stand in another folder. */
+    char itself[4096];
+    ssize_t len = readlink("/proc/self/exe", itself, sizeof(itself) - 1);
+    if (len > 0) {
+        itself[len] = 0;
+        program = itself;
+    }
     printf("See it work. In a second terminal, listen:\n\n"
            "  %s subscribe news --url ws://%s%.*s/ws/demo --token %.*s\n\n"
            "In a third one, push a message and see who is there:\n\n"
