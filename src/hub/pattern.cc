@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <re2/re2.h>
-#include <string_view>
+#include <re2/stringpiece.h>
 
 struct pattern {
     RE2 re;
@@ -25,14 +25,14 @@ static RE2::Options options()
     std::abort();
 }
 
-/* Strings go in as std::string_view: the StringPiece of older RE2 and the absl::string_view of
+/* Strings go in as re2::StringPiece: the StringPiece of older RE2 and the absl::string_view of
  * newer are both made of it. */
 enum err pattern_new(struct pattern **out, struct str expression)
 try {
     static const RE2::Options shared = options();
     if (expression.len > PATTERN_BYTES_MAX)
         return ERR_LIMIT;
-    pattern *p = new pattern{{std::string_view(expression.p, expression.len), shared}};
+    pattern *p = new pattern{{re2::StringPiece(expression.p, expression.len), shared}};
     if (p->re.ok()) {
         *out = p;
         return ERR_OK;
@@ -51,7 +51,7 @@ void pattern_free(struct pattern *p)
 
 bool pattern_match(const struct pattern *p, struct str text)
 try {
-    return RE2::PartialMatch(std::string_view(text.p, text.len), p->re);
+    return RE2::PartialMatch(re2::StringPiece(text.p, text.len), p->re);
 } catch (...) {
     end_of_memory();
 }
