@@ -27,7 +27,7 @@ struct option {
 static const struct option options[] = {
     {CONFIG_ALL | CONFIG_SLAVE, "api-listen", "GUSHER_API_LISTEN", "127.0.0.1:8888", TEXT,
      AT(api_listen), 0, 0, "HOST:PORT",
-     "Where browsers connect (slave). \":8888\" is every interface."},
+     "Where browsers connect (slave). \":8888\" is every IPv4 interface, \"[::]:8888\" every one."},
     {CONFIG_ALL | CONFIG_SLAVE, "api-uri-prefix", "GUSHER_API_URI_PREFIX", "/gcs", TEXT,
      AT(api_uri_prefix), 0, 0, "PATH", "What the slave's paths begin with."},
     {CONFIG_ALL | CONFIG_MASTER, "master-api-listen", "GUSHER_MASTER_API_LISTEN", "127.0.0.1:7777",

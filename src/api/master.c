@@ -313,7 +313,7 @@ static enum api_outcome on_reload(struct api_call *c)
 {
     struct str text = api_param(c, STR("data"));
     struct buf names = BUF_INIT;
-    enum err e = read_grants(text, &names);
+    enum err e = text.len > API_GRANTS_BYTES_MAX ? ERR_LIMIT : read_grants(text, &names);
     if (e) {
         buf_fini(&names);
         return e == ERR_LIMIT ? refuse(c, 413, "too many channels")
@@ -329,6 +329,8 @@ static enum api_outcome on_add(struct api_call *c)
     struct str channel = api_param(c, STR("data"));
     if (!channel.len)
         return refuse(c, 400, "data empty error");
+    if (channel.len > API_GRANTS_BYTES_MAX)
+        return refuse(c, 413, "too long a channel name");
     enum err e = publish(c->api, MSG_ADD, c->params[0], c->params[1], STR_EMPTY, channel);
     return e ? api_refuse(c->reply, e) : echo(c, "user_id", c->params[1], channel);
 }

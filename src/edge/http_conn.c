@@ -54,9 +54,8 @@ static void send_reply(struct http_conn *h, const struct api_reply *r, bool head
                                      .keep_alive = keep_alive,
                                      .head_only = head_only};
     http_reply_write(out, &reply, h->worker->loop.now_s);
-    if (conn_send_bytes(&h->conn, buf_as_str(out)))
-        conn_close(&h->conn);
-    else if (!keep_alive)
+    conn_send_bytes(&h->conn, buf_as_str(out)); /* never full: see must_wait */
+    if (!keep_alive)
         finish(h);
 }
 
@@ -237,7 +236,8 @@ static const struct conn_ops ops = {.on_input = on_input,
                                     .on_stall = on_stall,
                                     .on_drained = on_drained,
                                     .on_gone = on_gone,
-                                    .half_close = true};
+                                    .half_close = true,
+                                    .bounds_itself = true};
 
 static void on_timer(struct timer *t)
 {

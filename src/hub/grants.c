@@ -174,7 +174,7 @@ struct grants *grants_with(struct grants_pool *p, const struct grants *g, struct
 {
     struct buf list = BUF_INIT;
     buf_str(&list, list_of_channels(g));
-    if (!holds(list_of_channels(g), channel))
+    if (!holds(list_of_channels(g), channel) && list.len + channel.len < GRANTS_BYTES_MAX)
         names_add(&list, channel);
     struct grants *with = grants_get(p, buf_as_str(&list), list_of_remotes(g));
     buf_fini(&list);

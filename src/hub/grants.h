@@ -9,6 +9,8 @@
 #include "base/map.h"
 #include "base/str.h"
 
+enum { GRANTS_BYTES_MAX = 1 << 20 }; /* of all permissions of one socket, as a list (names.h) */
+
 struct grants;
 
 struct grants_pool { /* one a hub */
@@ -31,7 +33,8 @@ bool grants_allow_remote(const struct grants *g, struct str remote);
 
 struct str grants_channels(const struct grants *g); /* the list as given */
 
-/* The grants after an add: those of `g` with `channel` at the end unless it is there already. */
+/* The grants after an add: those of `g` with `channel` at the end unless it is there already, or
+ * the list would pass GRANTS_BYTES_MAX: then they stay as they are. */
 struct grants *grants_with(struct grants_pool *p, const struct grants *g, struct str channel);
 
 /* The grants after a reload: these channels, g's remotes. */

@@ -25,8 +25,8 @@ static RE2::Options options()
     std::abort();
 }
 
-/* Strings go in as re2::StringPiece: the StringPiece of older RE2 and the absl::string_view of
- * newer are both made of it. */
+/* Strings go in as re2::StringPiece: a class of older RE2, and a name of absl::string_view in
+ * newer. */
 enum err pattern_new(struct pattern **out, struct str expression)
 try {
     static const RE2::Options shared = options();

@@ -25,7 +25,7 @@ static void each_user(struct hub_app *a, found_fn *found, void *out)
 static void each_user_of_channel(struct hub *h, struct hub_channel *c, found_fn *found, void *out)
 {
     /* A user with several sockets counts once: marked with this question's number. */
-    uint32_t mark = ++h->mark;
+    uint32_t mark = ++h->mark ? h->mark : ++h->mark; /* 0 is the mark of new users */
     for (uint32_t i = 0; c && i < c->n; i++) {
         struct hub_user *u = c->subscribers[i].socket->user;
         if (u && u->mark != mark) {

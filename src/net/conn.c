@@ -255,6 +255,8 @@ static void flush(struct conn *c)
 
 static bool over_limit(const struct conn *c, const struct blob *b)
 {
+    if (c->ops->bounds_itself)
+        return false;
     /* A single message over the byte limit may pass when nothing else waits. */
     return queued(c) >= c->net->queue_messages_max ||
            (c->first && c->queued_bytes + (size_t)b->len > c->net->queue_bytes_max);

@@ -42,6 +42,8 @@ struct conn_ops {
     void (*on_gone)(struct conn *c);
     /* A peer that has ended its side still gets what is queued (HTTP); without, it is over. */
     bool half_close;
+    /* The owner does not go on before its peer has taken what is queued, so no limit is needed. */
+    bool bounds_itself;
 };
 
 /* What the connections of one thread share. */
