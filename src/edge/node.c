@@ -75,12 +75,24 @@ static uint64_t receivers(const struct node *n, const struct msg *m)
     return 0;
 }
 
+static size_t msg_bytes(const struct msg *m)
+{
+    return sizeof(*m) + m->app.len + m->target.len + m->event.len + m->data.len;
+}
+
+void node_msg_read(struct node *n, unsigned worker, const struct msg *m)
+{
+    atomic_fetch_sub_explicit(&n->unread_bytes[worker], msg_bytes(m), memory_order_relaxed);
+}
+
 /* All receivers or none: a message that some got and its publisher believes refused would come
  * twice. Posts between this look and ours may pass the cap by a few. */
 static bool all_have_room(const struct node *n, uint64_t workers)
 {
     for (uint64_t left = workers; left; left &= left - 1) {
-        if (!inbox_has_room(n->inboxes[__builtin_ctzll(left)], 1))
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        if (!inbox_has_room(n->inboxes[i], 1) ||
+            atomic_load_explicit(&n->unread_bytes[i], memory_order_relaxed) > NODE_INBOX_BYTES)
             return false;
     }
     return true;
@@ -93,9 +105,11 @@ static enum err publish(void *ctx, struct msg *msg)
     if (!all_have_room(n, workers))
         return ERR_FULL;
     for (uint64_t left = workers; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
         struct mail *m = mail_new(MAIL_MSG);
         m->msg = msg_ref(msg);
-        node_send(n, (unsigned)__builtin_ctzll(left), m);
+        atomic_fetch_add_explicit(&n->unread_bytes[i], msg_bytes(msg), memory_order_relaxed);
+        node_send(n, i, m);
     }
     return ERR_OK;
 }

@@ -3,6 +3,7 @@
  * In a process on its own the node is the bus's backend itself (the embedded bus). */
 #ifndef EDGE_NODE_H
 #define EDGE_NODE_H
+#include <stdatomic.h>
 #include "base/buf.h"
 #include "bus/seat.h"
 #include "edge/interest.h"
@@ -10,7 +11,9 @@
 
 enum {
     NODE_WORKERS_MAX = INTEREST_WORKERS_MAX,
-    NODE_INBOX_LETTERS = 64 * 1024, /* unread letters of a worker before publishes are refused */
+    /* What a worker may have unread before publishes to it are refused: */
+    NODE_INBOX_LETTERS = 64 * 1024,
+    NODE_INBOX_BYTES = 256 << 20, /* of messages; each receiver counts a shared one in full */
 };
 
 enum mail_kind {
@@ -33,6 +36,7 @@ struct node {
     uint32_t id;
     unsigned n_workers;
     struct inbox *inboxes[NODE_WORKERS_MAX];
+    atomic_size_t unread_bytes[NODE_WORKERS_MAX]; /* of messages in each inbox */
     struct interest *interest;
 };
 
@@ -42,6 +46,9 @@ void node_fini(struct node *n); /* unread letters are thrown away */
 
 /* Posts to one worker, always. */
 void node_send(struct node *n, unsigned worker, struct mail *m);
+
+/* The reader of a MAIL_MSG says that it is read (before mail_free). */
+void node_msg_read(struct node *n, unsigned worker, const struct msg *m);
 void mail_free(struct mail *m);
 
 struct bus_backend node_backend(struct node *n);

@@ -75,6 +75,7 @@ static void read_letter(void *reader, struct letter *l)
     struct mail *m = container_of(l, struct mail, letter);
     switch (m->kind) {
     case MAIL_MSG:
+        node_msg_read(w->node, w->index, m->msg);
         hub_dispatch(w->hub, m->msg);
         ws_conns_close_slow(w);
         break;
