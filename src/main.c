@@ -145,9 +145,10 @@ static struct str normal_prefix(const char *text, struct buf *out)
     return buf_as_str(out);
 }
 
+/* Port 0 asks for any free port, twice for two. */
 static bool same_address(const struct address *a, const struct address *b)
 {
-    return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
+    return address_port(a) && a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
 }
 
 static bool add_listen(struct server_options *o, const char *text, unsigned role, const char *flag)

@@ -51,6 +51,13 @@ void address_write(char out[64], const struct address *a)
     }
 }
 
+unsigned address_port(const struct address *a)
+{
+    if (a->sa.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)&a->sa)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)&a->sa)->sin_port);
+}
+
 static int bound_socket(const struct address *a, bool shared)
 {
     int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

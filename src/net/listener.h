@@ -24,6 +24,8 @@ struct address {
 enum err address_parse(struct address *out, const char *text);
 void address_write(char out[64], const struct address *a); /* numeric, NUL-terminated */
 
+unsigned address_port(const struct address *a);
+
 /* Is the address free for a server? ERR_SYS: no (errno). SO_REUSEPORT alone would let a second
  * server steal half of the first one's connections in silence. */
 enum err address_probe(const struct address *a);
