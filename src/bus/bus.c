@@ -11,7 +11,7 @@ struct bus_seat {
     struct loop *loop;
     unsigned worker;
     struct slots gathers;
-    unsigned n_gathers;
+    unsigned n_gathers, n_patterns;
 };
 
 /* One question while its answers come in. */
@@ -20,7 +20,7 @@ struct gather {
     struct timer deadline;
     uint64_t number;
     unsigned n_parts, n_arrived;
-    bool count_only;
+    bool count_only, has_pattern;
     struct buf parts; /* one part after the other */
     bus_answer_fn *answered;
     void *ctx;
@@ -56,6 +56,7 @@ static void gather_free(struct gather *g)
     timer_stop(&g->seat->loop->timers, &g->deadline);
     slots_remove(&g->seat->gathers, g->number);
     g->seat->n_gathers--;
+    g->seat->n_patterns -= g->has_pattern;
     buf_fini(&g->parts);
     mem_free(g);
 }
@@ -186,8 +187,7 @@ static struct bus_question *question_new(const struct bus_seat *s, const struct 
     memcpy(at, ask->app.p, ask->app.len);
     q->q = (struct hub_question){.kind = ask->kind,
                                  .app = str_make(at, ask->app.len),
-                                 .channel = str_make(at + ask->app.len, ask->channel.len),
-                                 .pattern = ask->pattern};
+                                 .channel = str_make(at + ask->app.len, ask->channel.len)};
     if (ask->channel.len)
         memcpy(at + ask->app.len, ask->channel.p, ask->channel.len);
     return q;
@@ -196,7 +196,7 @@ static struct bus_question *question_new(const struct bus_seat *s, const struct 
 enum err bus_ask(struct bus_seat *s, const struct bus_ask *ask, bus_answer_fn *answered, void *ctx,
                  uint64_t call)
 {
-    if (s->n_gathers == BUS_ASKS_MAX) {
+    if (s->n_gathers == BUS_ASKS_MAX || (ask->pattern && s->n_patterns == BUS_PATTERNS_MAX)) {
         pattern_free(ask->pattern);
         return ERR_FULL;
     }
@@ -208,7 +208,9 @@ enum err bus_ask(struct bus_seat *s, const struct bus_ask *ask, bus_answer_fn *a
     g->ctx = ctx;
     g->call = call;
     g->number = slots_add(&s->gathers, g);
+    g->has_pattern = ask->pattern != NULL;
     s->n_gathers++;
+    s->n_patterns += g->has_pattern;
 
     struct bus_question *q = question_new(s, ask, g->number);
     enum err e = s->backend.ask(s->backend.ctx, q, &g->n_parts);

@@ -11,10 +11,12 @@
 #include "base/err.h"
 #include "hub/hub.h"
 #include "hub/msg.h"
+#include "hub/pattern.h"
 
 enum {
-    BUS_ASK_MS = 2000,   /* how long an answer may take; then it is given as far as it is known */
-    BUS_ASKS_MAX = 4096, /* questions of one seat under way at once */
+    BUS_ASK_MS = 2000,     /* how long an answer may take; then it is given as far as it is known */
+    BUS_ASKS_MAX = 4096,   /* questions of one seat under way at once, */
+    BUS_PATTERNS_MAX = 32, /* and of these, with a pattern: they hold a copy of all names */
 };
 
 struct bus_seat;
@@ -28,7 +30,7 @@ enum err bus_publish(struct bus_seat *seat, struct msg *m);
 struct bus_ask {
     enum hub_question_kind kind;
     struct str app, channel; /* copied */
-    struct pattern *pattern; /* taken over; NULL: none */
+    struct pattern *pattern; /* HUB_CHANNELS that match alone; taken over; NULL: all */
     bool count_only;
 };
 

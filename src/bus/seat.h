@@ -13,7 +13,7 @@ struct bus_question {
     uint64_t number; /* its number there */
     bool count_only;
     struct hub_question q;
-    struct pattern *pattern; /* owned; q.pattern points here too */
+    struct pattern *pattern; /* owned; NULL: none */
 };
 
 struct bus_question *bus_question_ref(struct bus_question *q);

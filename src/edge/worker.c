@@ -36,16 +36,31 @@ static void on_interest(void *ctx, uint64_t name_hash, bool on)
 
 /* ---- letters ---- */
 
-static void answer_question(struct worker *w, const struct bus_question *q)
+/* Takes over the part's memory. */
+static void send_part(void *ctx, const struct bus_question *q, struct buf *part)
 {
-    struct mail *part = mem_zalloc(sizeof(*part));
-    part->kind = MAIL_PART;
-    part->number = q->number;
+    struct worker *w = ctx;
+    struct mail *m = mem_zalloc(sizeof(*m));
+    m->kind = MAIL_PART;
+    m->number = q->number;
+    m->part = *part;
+    *part = BUF_INIT;
+    node_send(w->node, q->from, m);
+}
+
+static void answer_question(struct worker *w, struct bus_question *q)
+{
+    struct buf part = BUF_INIT;
+    if (q->pattern) {
+        hub_answer_names(w->hub, &q->q, &part);
+        matching_add(w->matching, q, part, w->loop.now_ms + BUS_ASK_MS);
+        return;
+    }
     if (q->count_only)
-        hub_answer_hashes(w->hub, &q->q, &part->part);
+        hub_answer_hashes(w->hub, &q->q, &part);
     else
-        hub_answer_names(w->hub, &q->q, &part->part);
-    node_send(w->node, q->from, part);
+        hub_answer_names(w->hub, &q->q, &part);
+    send_part(w, q, &part);
 }
 
 static void force_stop(struct timer *t)
@@ -95,6 +110,7 @@ static void read_letter(void *reader, struct letter *l)
 static void end_turn(void *ctx)
 {
     struct worker *w = ctx;
+    w->loop.busy = matching_run(w->matching, w->loop.now_ms);
     net_end_turn(&w->net);
     if (w->stopping && !w->n_conns)
         loop_stop(&w->loop);
@@ -156,6 +172,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     w->hub = hub_new(&host, &hub_options);
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
+    w->matching = matching_new(send_part, w);
     w->api = (struct api){options->api, w->seat, keys, tickets, on_late_answer, w};
 
     if (open_listeners(w, listens, n_listens)) {
@@ -203,6 +220,7 @@ void worker_free(struct worker *w)
     ws_conns_go_away(w);
     net_end_turn(&w->net);
     net_fini(&w->net);
+    matching_free(w->matching);
     hub_free(w->hub);
     slots_fini(&w->http_conns);
     blob_unref(w->ping);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include "api/api.h"
 #include "base/slots.h"
+#include "edge/matching.h"
 #include "edge/node.h"
 #include "net/conn.h"
 #include "net/listener.h"
@@ -42,9 +43,10 @@ struct worker {
     struct api api;
     struct listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_roles[WORKER_LISTENERS_MAX];
-    struct slots http_conns;  /* by the number an answer comes back with */
-    struct ws_conn *too_slow; /* could not take a message of this turn */
-    struct blob *ping;        /* the one ping frame */
+    struct slots http_conns;   /* by the number an answer comes back with */
+    struct matching *matching; /* questions with a pattern */
+    struct ws_conn *too_slow;  /* could not take a message of this turn */
+    struct blob *ping;         /* the one ping frame */
     struct interest_counts *interest;
     struct buf scratch; /* for whatever is being written; kept small */
     unsigned n_conns;

@@ -14,7 +14,6 @@
 #include "base/slots.h"
 #include "hub/grants.h"
 #include "hub/msg.h"
-#include "hub/pattern.h"
 
 enum {
     HUB_ENCODERS_MAX = 8,
@@ -110,7 +109,6 @@ enum hub_question_kind {
 struct hub_question {
     enum hub_question_kind kind;
     struct str app, channel;
-    const struct pattern *pattern; /* HUB_CHANNELS: only those that match; NULL: all */
 };
 
 /* Appends the names, each once (names.h); anonymous users are left out. */

@@ -4,13 +4,12 @@
 
 typedef void found_fn(void *out, struct str name);
 
-static void each_channel(struct hub_app *a, const struct pattern *pattern, found_fn *found,
-                         void *out)
+static void each_channel(struct hub_app *a, found_fn *found, void *out)
 {
     uint32_t place = 0;
     for (struct hub_channel *c; (c = map_each(&a->channels, &place));) {
         struct str name = channel_name(c);
-        if (name.len && (!pattern || pattern_match(pattern, name)))
+        if (name.len)
             found(out, name);
     }
 }
@@ -42,7 +41,7 @@ static void answer(struct hub *h, const struct hub_question *q, found_fn *found,
         return;
     switch (q->kind) {
     case HUB_CHANNELS:
-        each_channel(a, q->pattern, found, out);
+        each_channel(a, found, out);
         break;
     case HUB_USERS:
         each_user(a, found, out);

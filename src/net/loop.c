@@ -102,7 +102,7 @@ void loop_turn(struct loop *l, int wait_ms)
     if (timer_ms >= 0 && (wait_ms < 0 || timer_ms < wait_ms))
         wait_ms = timer_ms;
 
-    if (inbox_sleep(l->inbox))
+    if (inbox_sleep(l->inbox) || l->busy)
         wait_ms = 0;
     int n = epoll_wait(l->epoll, events, LOOP_EVENTS, wait_ms);
     inbox_wake(l->inbox);

@@ -25,6 +25,7 @@ typedef void loop_end_fn(void *ctx);
 struct loop {
     int epoll;
     bool stopping;
+    bool busy;      /* work is left: the next turn does not wait */
     int64_t now_ms; /* monotonic; taken once a turn, after waiting */
     double now_s;   /* unix time; the same moment */
     struct timer_wheel timers;

@@ -1,0 +1,110 @@
+#include "edge/matching.h"
+#include <time.h>
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/names.h"
+
+enum { NAMES_BETWEEN_LOOKS = 16 }; /* at the clock; usual expressions take well under 1 us a name */
+
+struct job {
+    struct job *next;
+    struct bus_question *question;
+    struct buf names; /* all, */
+    struct str rest;  /* those not matched yet, */
+    struct buf part;  /* those that did match */
+    int64_t give_up_ms;
+};
+
+struct matching {
+    matching_done_fn *done;
+    void *ctx;
+    struct job *first, **end; /* oldest first: each is finished before the next begins */
+};
+
+struct matching *matching_new(matching_done_fn *done, void *ctx)
+{
+    struct matching *m = mem_zalloc(sizeof(*m));
+    m->done = done;
+    m->ctx = ctx;
+    m->end = &m->first;
+    return m;
+}
+
+static void drop_first(struct matching *m)
+{
+    struct job *j = m->first;
+    m->first = j->next;
+    if (!m->first)
+        m->end = &m->first;
+    bus_question_unref(j->question);
+    buf_fini(&j->names);
+    buf_fini(&j->part);
+    mem_free(j);
+}
+
+void matching_free(struct matching *m)
+{
+    if (!m)
+        return;
+    while (m->first)
+        drop_first(m);
+    mem_free(m);
+}
+
+void matching_add(struct matching *m, struct bus_question *q, struct buf names, int64_t give_up_ms)
+{
+    struct job *j = mem_zalloc(sizeof(*j));
+    j->question = bus_question_ref(q);
+    j->names = names;
+    j->rest = buf_as_str(&j->names);
+    j->give_up_ms = give_up_ms;
+    *m->end = j;
+    m->end = &j->next;
+}
+
+static int64_t clock_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void add_match(struct job *j, struct str name)
+{
+    if (j->question->count_only) {
+        struct hash128 hash = hash_wide(name);
+        buf_add(&j->part, &hash, sizeof(hash));
+    } else {
+        names_add(&j->part, name);
+    }
+}
+
+/* True: the job is finished. */
+static bool match_some(struct job *j, int64_t until_us)
+{
+    struct str name;
+    for (unsigned n = 1; names_next(&j->rest, &name); n++) {
+        if (pattern_match(j->question->pattern, name))
+            add_match(j, name);
+        if (n % NAMES_BETWEEN_LOOKS == 0 && clock_us() >= until_us)
+            return !j->rest.len;
+    }
+    return true;
+}
+
+bool matching_run(struct matching *m, int64_t now_ms)
+{
+    if (!m->first)
+        return false;
+    int64_t until_us = clock_us() + MATCHING_SLICE_US;
+    do {
+        struct job *j = m->first;
+        if (now_ms >= j->give_up_ms) {
+            drop_first(m);
+        } else if (match_some(j, until_us)) {
+            m->done(m->ctx, j->question, &j->part);
+            drop_first(m);
+        }
+    } while (m->first && clock_us() < until_us);
+    return m->first != NULL;
+}

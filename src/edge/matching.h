@@ -1,0 +1,29 @@
+/* matching.h - questions with a pattern, answered a slice at a time.
+ *
+ * An expression may take milliseconds for one long name, and an app may have a hundred thousand
+ * channels: so a worker matches for MATCHING_SLICE_US a turn, on a copy of the names as they were
+ * when the question came, and serves its sockets in between. */
+#ifndef EDGE_MATCHING_H
+#define EDGE_MATCHING_H
+#include "base/buf.h"
+#include "bus/seat.h"
+
+enum { MATCHING_SLICE_US = 2000 };
+
+struct matching; /* one worker's */
+
+/* Called with the names that match (or their wide hashes, when only counted): the answer to `q`.
+ * May take over part's memory. */
+typedef void matching_done_fn(void *ctx, const struct bus_question *q, struct buf *part);
+
+struct matching *matching_new(matching_done_fn *done, void *ctx);
+void matching_free(struct matching *m); /* unfinished questions stay unanswered */
+
+/* Begins to answer `q` (a reference is taken) from `names` (names.h; taken over). After
+ * `give_up_ms` nobody waits for it any more. */
+void matching_add(struct matching *m, struct bus_question *q, struct buf names, int64_t give_up_ms);
+
+/* One slice; `now_ms` as for matching_add. False: nothing is left to do. */
+bool matching_run(struct matching *m, int64_t now_ms);
+
+#endif
