@@ -70,6 +70,9 @@ static int on_header_field(llhttp_t *l, const char *at, size_t len)
         p->in_value = false;
         p->name_len = 0;
     }
+    /* RFC 9112 section 5.1; some builds of llhttp let them pass. */
+    if (memchr(at, ' ', len))
+        return refuse(p, 400);
     for (size_t i = 0; i < len && p->name_len <= sizeof(p->name); i++) {
         char c = at[i];
         if (p->name_len < sizeof(p->name))
@@ -86,6 +89,8 @@ static int begin_value(struct http_parser *p)
     p->current = -1;
     if (++p->n_headers > HTTP_HEADERS_N_MAX)
         return refuse(p, 431);
+    if (p->head_done)
+        return 0; /* a trailer is no header (RFC 9110 section 6.5.1) */
     for (int8_t i = 0; i < HTTP_H_N; i++) {
         if (header_names[i].len != p->name_len ||
             memcmp(header_names[i].name, p->name, p->name_len) != 0)
@@ -106,15 +111,16 @@ static int on_header_value(llhttp_t *l, const char *at, size_t len)
 {
     struct http_parser *p = self(l);
     if (!p->in_value) {
-        int r = begin_value(p);
-        if (r)
-            return r;
+        int wrong = begin_value(p);
+        if (wrong)
+            return wrong;
     }
-    if (p->current >= 0) {
+    int r = count_header_bytes(p, len);
+    if (!r && p->current >= 0) {
         buf_add(&p->text, at, len);
         p->kept[p->current].len += (uint32_t)len;
     }
-    return count_header_bytes(p, len);
+    return r;
 }
 
 static int on_header_value_complete(llhttp_t *l)

@@ -245,6 +245,8 @@ static void flush(struct conn *c)
     }
     if (c->closed)
         return;
+    if (!c->first)
+        c->stalled = false; /* what it stalled on may have been dropped */
     if (!c->first && c->finishing)
         end_our_side(c);
     else if (!c->first && c->ops->on_drained)
@@ -264,7 +266,7 @@ static bool over_limit(const struct conn *c, const struct blob *b)
 
 enum err conn_send(struct conn *c, struct blob *b)
 {
-    if (conn_is_ending(c))
+    if (conn_is_ending(c) || !b->len)
         return ERR_OK;
     if (over_limit(c, b)) {
         /* A burst within one turn is no slow reader: write before judging. A stalled one was

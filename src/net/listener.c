@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -16,6 +17,10 @@ enum err address_parse(struct address *out, const char *text)
     const char *colon = strrchr(text, ':');
     char host[256];
     if (!colon || !colon[1])
+        return ERR_PROTO;
+    /* getaddrinfo takes 65536 for 0 and " 80" for 80. */
+    size_t digits = strspn(colon + 1, "0123456789");
+    if (colon[1 + digits] || digits > 5 || atoi(colon + 1) > UINT16_MAX)
         return ERR_PROTO;
     size_t len = (size_t)(colon - text);
     if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
