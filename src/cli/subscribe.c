@@ -234,7 +234,7 @@ static enum err read_frames(struct client *c, struct ws_reader *r, struct buf *i
     struct ws_message m;
     enum err e = ERR_OK;
     while (!e && !*closed) {
-        e = ws_read(r, &p, &len, MESSAGE_BYTES_MAX, &m);
+        e = ws_read_from_server(r, &p, &len, MESSAGE_BYTES_MAX, &m);
         if (e == ERR_AGAIN)
             break;
         e = e ? fail(c, e, "the server broke the protocol", "") : on_message(c, &m, closed);
@@ -247,7 +247,7 @@ static enum err listen_on(struct client *c, struct buf *in)
 {
     struct ws_reader r;
     bool closed = false;
-    ws_reader_init_client(&r);
+    ws_reader_init(&r);
     enum err e = read_frames(c, &r, in, &closed);
     while (!e && !closed) {
         ssize_t n = recv(c->fd, buf_reserve(in, 64 * 1024), 64 * 1024, 0);

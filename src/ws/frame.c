@@ -33,12 +33,7 @@ struct ws_partial {
 
 void ws_reader_init(struct ws_reader *r)
 {
-    *r = (struct ws_reader){0};
-}
-
-void ws_reader_init_client(struct ws_reader *r)
-{
-    *r = (struct ws_reader){.from_server = true};
+    r->partial = NULL;
 }
 
 void ws_reader_fini(struct ws_reader *r)
@@ -270,7 +265,7 @@ static enum err read_payload(struct ws_partial *m, char **p, size_t *len, size_t
 
 /* Reads the header of the next frame into *h. What is cut of it is kept until the rest comes. */
 static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_t *len,
-                            size_t message_max, struct ws_message *out)
+                            bool from_server, size_t message_max, struct ws_message *out)
 {
     struct ws_partial *m = r->partial;
     enum ws_op message = m ? m->op : WS_CONTINUATION;
@@ -278,7 +273,7 @@ static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_
     size_t room = have < message_max ? message_max - have : 0;
     enum err e;
     if (!m || !m->header_len) {
-        e = read_header(h, (const unsigned char *)*p, *len, r->from_server, message, room, out);
+        e = read_header(h, (const unsigned char *)*p, *len, from_server, message, room, out);
         if (e == ERR_OK) {
             *p += h->size;
             *len -= h->size;
@@ -295,7 +290,7 @@ static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_
     while (*len) {
         m->header[m->header_len++] = (unsigned char)*(*p)++;
         --*len;
-        e = read_header(h, m->header, m->header_len, r->from_server, message, room, out);
+        e = read_header(h, m->header, m->header_len, from_server, message, room, out);
         if (e == ERR_OK)
             m->header_len = 0;
         if (e != ERR_AGAIN)
@@ -304,8 +299,8 @@ static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_
     return ERR_AGAIN;
 }
 
-enum err ws_read(struct ws_reader *r, char **p, size_t *len, size_t message_max,
-                 struct ws_message *out)
+static enum err read_message(struct ws_reader *r, char **p, size_t *len, bool from_server,
+                             size_t message_max, struct ws_message *out)
 {
     if (r->partial && r->partial->given)
         ws_reader_fini(r);
@@ -314,7 +309,7 @@ enum err ws_read(struct ws_reader *r, char **p, size_t *len, size_t message_max,
         enum err e;
         if (!m || !m->in_frame) {
             struct head h;
-            e = next_header(r, &h, p, len, message_max, out);
+            e = next_header(r, &h, p, len, from_server, message_max, out);
             if (e)
                 return e;
             m = r->partial;
@@ -346,6 +341,18 @@ enum err ws_read(struct ws_reader *r, char **p, size_t *len, size_t message_max,
         if (e != ERR_AGAIN || !*len)
             return e;
     }
+}
+
+enum err ws_read(struct ws_reader *r, char **p, size_t *len, size_t message_max,
+                 struct ws_message *out)
+{
+    return read_message(r, p, len, false, message_max, out);
+}
+
+enum err ws_read_from_server(struct ws_reader *r, char **p, size_t *len, size_t message_max,
+                             struct ws_message *out)
+{
+    return read_message(r, p, len, true, message_max, out);
 }
 
 unsigned ws_frame_header(char out[WS_HEADER_MAX], enum ws_op op, uint64_t len)

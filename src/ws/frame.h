@@ -42,7 +42,6 @@ struct ws_partial; /* a message that is not whole yet */
 
 struct ws_reader {
     struct ws_partial *partial; /* owned; NULL between messages */
-    bool from_server;           /* frames must not be masked; else they must be */
 };
 
 struct ws_message {
@@ -52,8 +51,7 @@ struct ws_message {
     uint16_t code;   /* WS_CLOSE: the code, checked; WS_NO_STATUS if there was none */
 };
 
-void ws_reader_init(struct ws_reader *r);        /* a server's: reads what a client sends */
-void ws_reader_init_client(struct ws_reader *r); /* a client's: reads what a server sends */
+void ws_reader_init(struct ws_reader *r);
 void ws_reader_fini(struct ws_reader *r);
 
 /* Takes the next whole message or control frame out of the bytes at *p (`*len` of them;
@@ -66,6 +64,10 @@ void ws_reader_fini(struct ws_reader *r);
  * bytes show it), WS_TOO_BIG (noticed at the frame header, before its payload). */
 enum err ws_read(struct ws_reader *r, char **p, size_t *len, size_t message_max,
                  struct ws_message *out);
+
+/* The same for a client: frames must not be masked. */
+enum err ws_read_from_server(struct ws_reader *r, char **p, size_t *len, size_t message_max,
+                             struct ws_message *out);
 
 /* Writes the header of an unmasked, final frame with `len` payload bytes; returns its size. */
 unsigned ws_frame_header(char out[WS_HEADER_MAX], enum ws_op op, uint64_t len);

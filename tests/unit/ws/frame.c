@@ -285,6 +285,32 @@ static void knows_the_codes(void **unused)
     }
 }
 
+static void reads_as_a_client(void **state)
+{
+    (void)state;
+    char bytes[] = "\x81\x02hi\x89\x01x\x01\x01"
+                   "a\x80\x01"
+                   "b\x81\x80mask";
+    char *p = bytes;
+    size_t len = sizeof bytes - 1;
+    struct ws_reader r;
+    struct ws_message m;
+    ws_reader_init(&r);
+    static const struct {
+        enum ws_op op;
+        const char *data;
+    } expected[] = {{WS_TEXT, "hi"}, {WS_PING, "x"}, {WS_TEXT, "ab"}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_int_equal(ws_read_from_server(&r, &p, &len, 100, &m), ERR_OK);
+        assert_int_equal(m.op, expected[i].op);
+        assert_true(str_eq(m.data, str_of(expected[i].data)));
+    }
+    assert_int_equal(ws_read_from_server(&r, &p, &len, 100, &m), ERR_PROTO);
+    assert_int_equal(m.code, WS_PROTOCOL_ERROR);
+    assert_true(str_eq(m.data, STR("frame is masked")));
+    ws_reader_fini(&r);
+}
+
 static void copies_nothing_whole(void **unused)
 {
     (void)unused;
@@ -435,13 +461,14 @@ static void writes_close_frames(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_messages),       cmocka_unit_test(joins_fragments),
-        cmocka_unit_test(refuses_wrong_frames), cmocka_unit_test(refuses_wrong_lengths),
-        cmocka_unit_test(limits_messages),      cmocka_unit_test(reads_long_messages),
-        cmocka_unit_test(checks_text),          cmocka_unit_test(reads_close_frames),
-        cmocka_unit_test(knows_the_codes),      cmocka_unit_test(copies_nothing_whole),
-        cmocka_unit_test(keeps_what_came),      cmocka_unit_test(stays_below_the_limit),
-        cmocka_unit_test(writes_headers),       cmocka_unit_test(writes_close_frames),
+        cmocka_unit_test(reads_messages),        cmocka_unit_test(joins_fragments),
+        cmocka_unit_test(refuses_wrong_frames),  cmocka_unit_test(refuses_wrong_lengths),
+        cmocka_unit_test(limits_messages),       cmocka_unit_test(reads_long_messages),
+        cmocka_unit_test(checks_text),           cmocka_unit_test(reads_close_frames),
+        cmocka_unit_test(knows_the_codes),       cmocka_unit_test(reads_as_a_client),
+        cmocka_unit_test(copies_nothing_whole),  cmocka_unit_test(keeps_what_came),
+        cmocka_unit_test(stays_below_the_limit), cmocka_unit_test(writes_headers),
+        cmocka_unit_test(writes_close_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
