@@ -4,62 +4,25 @@
  * before any key is looked at. No I/O, no clock. */
 #ifndef AUTH_JWT_H
 #define AUTH_JWT_H
-#include <stdint.h>
+#include "auth/claims.h"
 #include "auth/keys.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
-enum {
-    JWT_BYTES_MAX = 64 * 1024, /* a longer token is refused unread */
-    JWT_CHANNELS_MAX = 10000,  /* permissions in one token */
-    JWT_REMOTES_MAX = 1000,    /* remote commands in one token */
-};
-
-struct remote {
-    struct str name;
-    bool allowed;
-};
-
-/* Immutable once made, counted atomically, one allocation: any thread may hold it. */
-struct claims {
-    struct str app_key, user_id;  /* "" when the token has none */
-    const struct str *channels;   /* permissions; */
-    unsigned n_channels;          /* has_channels: the member was there and not null */
-    const struct remote *remotes; /* sorted by name, each name once (the last one counts) */
-    unsigned n_remotes;
-    bool has_channels, has_remotes;
-    /* The standard claims as JSON text, for decode; len 0 when missing or null. */
-    struct str aud, exp, jti, iat, iss, nbf, sub;
-    double exp_s; /* unix seconds; 0: never expires */
-};
-
-struct claims *claims_ref(struct claims *c);
-void claims_unref(struct claims *c);
+enum { JWT_BYTES_MAX = 64 * 1024 }; /* a longer token is refused unread */
 
 /* Verifies `jwt` with `keys`, from any thread, at unix time `now_s` (seconds) and gives its claims
- * in *out (release: claims_unref). ERR_PROTO: not a compact JWT, or claims of a wrong type;
- * ERR_DENIED: algorithm not accepted, a critical extension (`crit`, RFC 7515 section 4.1.11: we
- * know none) or signature wrong; ERR_EXPIRED: exp, nbf or iat speak against it; ERR_LIMIT: over one
- * of the limits above or JSON_DEPTH_MAX. exp: refused when now_s > exp, 0 or null is none; nbf,
- * iat: refused when in the future. They are JSON numbers, fractions allowed (NumericDate). aud:
- * string or array of strings; iss, sub, jti: strings. gusher.user_id, app_key: strings; channels:
- * array of strings; remotes: object of booleans; missing or null is empty; without gusher the
- * identity is empty. Member names are exact, of several with one name the last counts; text after
- * the claims is refused. */
+ * in *out (release: claims_unref). ERR_PROTO: not a compact JWT; ERR_DENIED: algorithm not
+ * accepted, a critical extension (`crit`, RFC 7515 section 4.1.11: we know none) or signature
+ * wrong; ERR_LIMIT: over JWT_BYTES_MAX. The claims are judged as by claims_from_json, with its
+ * errors. */
 enum err jwt_verify(struct claims **out, const struct keys *keys, struct str jwt, double now_s);
 
-/* The two halves of jwt_verify. The first appends the payload, whatever it is, of a token whose
- * form, algorithm and signature are good (ERR_PROTO, ERR_DENIED, ERR_LIMIT). */
+/* The first half of jwt_verify: appends the payload, whatever it is, of a token whose form,
+ * algorithm and signature are good (ERR_PROTO, ERR_DENIED, ERR_LIMIT). The other half is
+ * claims_from_json. */
 enum err jwt_check_signature(struct buf *payload, const struct keys *keys, struct str jwt);
-
-/* The second reads a payload (ERR_PROTO, ERR_EXPIRED, ERR_LIMIT). */
-enum err claims_from_json(struct claims **out, struct str json, double now_s);
-
-/* Appends the answer of the decode endpoint (API section 6), without a line feed:
- * {"gusher":{"channels":..,"user_id":..,"app_key":..,"remotes":..},"aud":..,..}. Missing lists are
- * null. */
-void claims_write_json(struct buf *out, const struct claims *c);
 
 /* Signs `claims_json` (an object) as RS256 with the private key and appends the compact JWT.
  * ERR_SYS: the key cannot sign. */

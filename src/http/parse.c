@@ -17,6 +17,7 @@ static const struct {
     [HTTP_H_UPGRADE] = NAME("upgrade"),
     [HTTP_H_WS_KEY] = NAME("sec-websocket-key"),
     [HTTP_H_WS_VERSION] = NAME("sec-websocket-version"),
+    [HTTP_H_TRANSFER_ENCODING] = NAME("transfer-encoding"),
 #undef NAME
 };
 
@@ -42,7 +43,7 @@ static int on_message_begin(llhttp_t *l)
     p->kept_mask = 0;
     p->name_len = 0;
     p->current = -1;
-    p->n_headers = p->n_hosts = 0;
+    p->n_headers = p->n_hosts = p->n_codings = 0;
     p->in_value = p->head_done = p->complete = p->wants_continue = false;
     return 0;
 }
@@ -66,10 +67,6 @@ static int count_header_bytes(struct http_parser *p, size_t len)
 static int on_header_field(llhttp_t *l, const char *at, size_t len)
 {
     struct http_parser *p = self(l);
-    if (p->in_value) {
-        p->in_value = false;
-        p->name_len = 0;
-    }
     /* RFC 9112 section 5.1; some builds of llhttp let them pass. */
     if (memchr(at, ' ', len))
         return refuse(p, 400);
@@ -87,6 +84,8 @@ static int begin_value(struct http_parser *p)
 {
     p->in_value = true;
     p->current = -1;
+    if (!p->name_len)
+        return refuse(p, 400);
     if (++p->n_headers > HTTP_HEADERS_N_MAX)
         return refuse(p, 431);
     if (p->head_done)
@@ -97,6 +96,8 @@ static int begin_value(struct http_parser *p)
             continue;
         if (i == HTTP_H_HOST && ++p->n_hosts > 1)
             return refuse(p, 400); /* RFC 9112 section 3.2 */
+        if (i == HTTP_H_TRANSFER_ENCODING && ++p->n_codings > 1)
+            return refuse(p, 400); /* who reads which of them is what smuggling is made of */
         if (!(p->kept_mask >> i & 1)) {
             p->kept_mask |= 1u << i;
             p->kept[i].at = (uint32_t)p->text.len;
@@ -126,7 +127,10 @@ static int on_header_value(llhttp_t *l, const char *at, size_t len)
 static int on_header_value_complete(llhttp_t *l)
 {
     struct http_parser *p = self(l);
-    return p->in_value ? 0 : begin_value(p); /* an empty value has no on_header_value */
+    int r = p->in_value ? 0 : begin_value(p); /* an empty value has no on_header_value */
+    p->in_value = false;
+    p->name_len = 0; /* an empty name has no on_header_field */
+    return r;
 }
 
 static struct str kept(const struct http_parser *p, enum http_header h)
@@ -146,6 +150,14 @@ static int on_headers_complete(llhttp_t *l)
         return refuse(p, 400);
     if (l->flags & F_CONTENT_LENGTH && l->content_length > p->body_max)
         return refuse(p, 413);
+
+    /* RFC 9112 section 6.1: no coding in HTTP/1.0; one we do not understand. What does not end in
+     * "chunked" has no length: llhttp refuses it. */
+    struct str coding = kept(p, HTTP_H_TRANSFER_ENCODING);
+    if (coding.p && l->http_minor == 0)
+        return refuse(p, 400);
+    if (coding.p && l->flags & F_CHUNKED && !str_eq_nocase(coding, STR("chunked")))
+        return refuse(p, 501);
 
     /* Only a WebSocket is ever upgraded to; any other offer (h2c) is ignored, as RFC 9110
      * section 7.8 allows, and the request served as it is. CONNECT is for proxies. */
@@ -194,11 +206,28 @@ static enum http_method method_of(const llhttp_t *l)
     }
 }
 
+/* The path and query of a target in absolute form (RFC 9112 section 3.2.2), which a client sends
+ * that takes us for a proxy; any other target as it is. */
+static struct str origin_form(struct str target)
+{
+    static const struct str schemes[] = {{"http://", 7}, {"https://", 8}};
+    for (unsigned i = 0; i < 2; i++) {
+        struct str head = str_make(target.p, schemes[i].len);
+        if (target.len < head.len || !str_eq_nocase(head, schemes[i]))
+            continue;
+        size_t at = head.len;
+        while (at < target.len && target.p[at] != '/' && target.p[at] != '?')
+            at++;
+        return str_make(target.p + at, target.len - at);
+    }
+    return target;
+}
+
 static int on_message_complete(llhttp_t *l)
 {
     struct http_parser *p = self(l);
     struct http_request *r = &p->request;
-    struct str target = str_make(p->text.p ? p->text.p : "", p->target_len);
+    struct str target = origin_form(str_make(p->text.p ? p->text.p : "", p->target_len));
     r->method = method_of(l);
     r->path = str_cut(&target, '?');
     r->query = target;

@@ -27,6 +27,7 @@ enum http_header {
     HTTP_H_UPGRADE,
     HTTP_H_WS_KEY,
     HTTP_H_WS_VERSION,
+    HTTP_H_TRANSFER_ENCODING,
     HTTP_H_N
 };
 
@@ -50,10 +51,10 @@ struct http_parser {
         uint32_t at, len;
     } kept[HTTP_H_N];
     uint32_t kept_mask;
-    char name[32];    /* of the header being read, lower case; */
-    uint8_t name_len; /* sizeof(name) + 1: too long to be one of ours */
-    int8_t current;   /* enum http_header, -1: not kept */
-    uint8_t n_headers, n_hosts;
+    char name[32];                         /* of the header being read, lower case; */
+    uint8_t name_len;                      /* sizeof(name) + 1: too long to be one of ours */
+    int8_t current;                        /* enum http_header, -1: not kept */
+    uint8_t n_headers, n_hosts, n_codings; /* lines: all, Host, Transfer-Encoding */
     bool in_value, head_done, complete, wants_continue;
     int refusal; /* the status of what was found wrong in a callback, or 0 */
     struct http_request request;

@@ -16,7 +16,9 @@
 enum {
     CONN_READ_BYTES = 64 * 1024, /* the one read buffer of a thread */
     CONN_IOV = 256,              /* blobs in one gathered write */
-    CONN_LINGER_BYTES = 1 << 20, /* input thrown away after conn_finish, before giving up */
+    /* Input thrown away after conn_finish, before giving up: a client may be in the middle of a
+     * body when its refusal comes, and would lose the answer to a reset. */
+    CONN_LINGER_BYTES = 64 << 20,
 };
 
 struct conn;

@@ -1,0 +1,975 @@
+#include "api/api.h"
+#include "base/json.h"
+#include "bus/seat.h"
+#include "names_text.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { CALL = 4711, NOW_S = 1700000000 };
+
+/* ---- a bus that notes what it is given ---- */
+
+static struct {
+    struct buf published; /* "<kind> <app> <target> <event> <data>" and a line feed, each; */
+    unsigned n, n_most;   /* messages it takes before it is full */
+    bool quiet;           /* counts only */
+    enum err ask_error;   /* instead of taking a question */
+    struct bus_question *question;
+} bus;
+
+static enum err publish(void *ctx, struct msg *m)
+{
+    static const char *const kinds[] = {"channel", "user", "socket", "add", "reload"};
+    assert_ptr_equal(ctx, &bus);
+    if (bus.n == bus.n_most)
+        return ERR_FULL;
+    bus.n++;
+    if (bus.quiet)
+        return ERR_OK;
+    const struct str parts[] = {str_of(kinds[m->kind]), m->app, m->target, m->event, m->data};
+    for (unsigned i = 0; i < 5; i++) {
+        if (m->kind == MSG_RELOAD && i == 4) {
+            struct str rest = m->data, name;
+            while (names_next(&rest, &name)) {
+                buf_str(&bus.published, name);
+                buf_char(&bus.published, ';');
+            }
+        } else {
+            buf_str(&bus.published, parts[i]);
+        }
+        buf_char(&bus.published, i < 4 ? ' ' : '\n');
+    }
+    return ERR_OK;
+}
+
+static enum err ask(void *ctx, struct bus_question *q, unsigned *n_parts)
+{
+    assert_ptr_equal(ctx, &bus);
+    if (bus.ask_error)
+        return bus.ask_error;
+    assert_null(bus.question);
+    bus.question = bus_question_ref(q);
+    *n_parts = 2;
+    return ERR_OK;
+}
+
+/* ---- one worker's API ---- */
+
+static struct loop loop;
+static struct inbox *inbox;
+static struct api api;
+static struct signing_key *signing_key;
+static struct buf answered; /* what `answer` was called with */
+
+/* "<status> <type> <extra headers>[close ]<body>" */
+static void write_reply(struct buf *out, const struct api_reply *r)
+{
+    buf_printf(out, "%d ", r->status);
+    if (r->type)
+        buf_str(out, strcmp(r->type, HTTP_TEXT) == 0   ? STR("text ")
+                     : strcmp(r->type, HTTP_JSON) == 0 ? STR("json ")
+                                                       : STR("other "));
+    buf_str(out, buf_as_str(&r->extra));
+    if (r->close)
+        buf_str(out, STR("close "));
+    buf_str(out, buf_as_str(&r->body));
+}
+
+static void answer(void *ctx, uint64_t call, const struct api_reply *r)
+{
+    assert_ptr_equal(ctx, &answered);
+    assert_int_equal(call, CALL);
+    assert_int_equal(answered.len, 0); /* once */
+    write_reply(&answered, r);
+}
+
+static void read_letter(void *reader, struct letter *l)
+{
+    (void)reader;
+    (void)l;
+}
+
+static int make_keys(void **unused)
+{
+    (void)unused;
+    struct buf private_pem = BUF_INIT, public_pem = BUF_INIT;
+    struct keys *keys;
+    char why[200];
+    if (keys_generate(&private_pem, &public_pem) ||
+        keys_from_pem(&keys, buf_as_str(&public_pem), why, sizeof why) ||
+        signing_key_from_pem(&signing_key, buf_as_str(&private_pem), why, sizeof why))
+        return -1;
+    api.keys = keys;
+    buf_fini(&private_pem);
+    buf_fini(&public_pem);
+    return 0;
+}
+
+static int free_keys(void **unused)
+{
+    (void)unused;
+    keys_free((struct keys *)api.keys);
+    signing_key_free(signing_key);
+    return 0;
+}
+
+static int set_up(void **unused)
+{
+    (void)unused;
+    const struct bus_backend backend = {&bus, publish, ask};
+    memset(&bus, 0, sizeof bus);
+    bus.n_most = UINT32_MAX;
+    if (inbox_new(&inbox, 16) || loop_init(&loop, inbox, read_letter, NULL) ||
+        tickets_new(&api.tickets, 4))
+        return -1;
+    api.options = (struct api_options){
+        .slave_prefix = STR("/gcs"), .master_prefix = STR("/api"), .json_bodies = true};
+    api.bus = bus_seat_new(&backend, &loop, 3);
+    api.answer = answer;
+    api.ctx = &answered;
+    return 0;
+}
+
+static int tear_down(void **unused)
+{
+    (void)unused;
+    bus_seat_free(api.bus);
+    tickets_free(api.tickets);
+    loop_fini(&loop);
+    inbox_free(inbox);
+    if (bus.question)
+        bus_question_unref(bus.question);
+    buf_fini(&bus.published);
+    buf_fini(&answered);
+    return 0;
+}
+
+static enum http_method method_of(struct str name)
+{
+    static const char *const names[] = {"OTHER", "GET", "HEAD", "POST", "OPTIONS"};
+    for (unsigned i = 1; i < 5; i++) {
+        if (str_eq(name, str_of(names[i])))
+            return (enum http_method)i;
+    }
+    return HTTP_M_OTHER;
+}
+
+#define FORM "application/x-www-form-urlencoded"
+
+static struct claims *upgraded;
+
+/* Handles "<method> <target>"; `type` NULL: no Content-Type. */
+static enum api_outcome handle(unsigned roles, const char *line, const char *type, struct str body,
+                               struct api_reply *reply)
+{
+    struct str target = str_of(line);
+    struct http_request r = {.body = body, .keep_alive = true};
+    r.method = method_of(str_cut(&target, ' '));
+    r.path = str_cut(&target, '?');
+    r.query = target;
+    if (type)
+        r.headers[HTTP_H_CONTENT_TYPE] = str_of(type);
+    *reply = (struct api_reply){0};
+    return api_handle(&api, roles, &r, CALL, NOW_S + 0.5, 1000, reply, &upgraded);
+}
+
+static void compare(const struct buf *got, const char *expected, const char *what)
+{
+    if (!str_eq(buf_as_str(got), str_of(expected)))
+        fail_msg("%s: got '%.*s', expected '%s'", what, (int)got->len, got->p, expected);
+}
+
+static void expect_from(unsigned roles, const char *line, const char *type, struct str body,
+                        const char *expected)
+{
+    struct api_reply reply;
+    struct buf got = BUF_INIT;
+    enum api_outcome outcome = handle(roles, line, type, body, &reply);
+    if (outcome == API_DONE)
+        write_reply(&got, &reply);
+    else
+        buf_str(&got, outcome == API_LATER ? STR("later") : STR("upgrade"));
+    compare(&got, expected, line);
+    buf_fini(&got);
+    api_reply_fini(&reply);
+}
+
+static void expect(const char *line, const char *expected)
+{
+    expect_from(API_SLAVE | API_MASTER, line, NULL, STR_EMPTY, expected);
+}
+
+static void expect_form(const char *line, const char *form, const char *expected)
+{
+    expect_from(API_SLAVE | API_MASTER, line, FORM, str_of(form), expected);
+}
+
+/* What has been published since the last look. */
+static void expect_published(const char *expected)
+{
+    compare(&bus.published, expected, "published");
+    buf_clear(&bus.published);
+}
+
+/* Gives the two parts of an answer; `second` NULL: that one is missing. */
+static void give_answer(const char *first, const char *second)
+{
+    struct buf parts[2] = {names_of(first), names_of(second ? second : "")};
+    for (unsigned i = 0; i < 2; i++) {
+        struct buf hashes = BUF_INIT;
+        for (struct str rest = buf_as_str(&parts[i]), name; names_next(&rest, &name);) {
+            struct hash128 h = hash_wide(name);
+            buf_add(&hashes, &h, sizeof h);
+        }
+        if (i == 0 || second)
+            bus_part_arrived(api.bus, bus.question->number,
+                             buf_as_str(bus.question->count_only ? &hashes : &parts[i]));
+        buf_fini(&hashes);
+        buf_fini(&parts[i]);
+    }
+    if (!second)
+        timer_run(&loop.timers, loop.now_ms += BUS_ASK_MS + 1000);
+    bus_question_unref(bus.question);
+    bus.question = NULL;
+}
+
+static void expect_answered(const char *expected)
+{
+    compare(&answered, expected, "answered");
+    buf_clear(&answered);
+}
+
+static void sign(struct buf *jwt, const char *claims)
+{
+    buf_clear(jwt);
+    assert_int_equal(jwt_sign(jwt, signing_key, str_of(claims)), ERR_OK);
+}
+
+/* ---- the slave ---- */
+
+#define NOSNIFF "X-Content-Type-Options: nosniff\r\n"
+#define CORS    "Access-Control-Allow-Origin: *\r\n"
+
+static void answers_pings(void **unused)
+{
+    (void)unused;
+    expect("GET /gcs/ping", "200 text pong");
+    expect("GET /api/ping", "200 text pong");
+    expect("HEAD /api/ping", "200 text pong");
+}
+
+/* The token in a reply of auth, or an empty text. */
+static struct buf auth(const char *type, const char *body)
+{
+    struct api_reply reply;
+    struct buf token = BUF_INIT;
+    static const char head[] = "{\"token\":\"";
+    assert_int_equal(handle(API_SLAVE, "POST /gcs/auth", type, str_of(body), &reply), API_DONE);
+    assert_true(str_eq(buf_as_str(&reply.extra), STR(CORS)));
+    assert_string_equal(reply.type, HTTP_JSON);
+    assert_int_equal(reply.body.len, sizeof head - 1 + TICKET_LEN + 3);
+    assert_memory_equal(reply.body.p, head, sizeof head - 1);
+    assert_memory_equal(reply.body.p + sizeof head - 1 + TICKET_LEN, "\"}\n", 3);
+    buf_add(&token, reply.body.p + sizeof head - 1, TICKET_LEN);
+    api_reply_fini(&reply);
+    return token;
+}
+
+static void expect_upgrade(const char *path, struct str token, const char *user)
+{
+    struct buf line = BUF_INIT;
+    buf_printf(&line, "GET %s?token=%.*s", path, (int)token.len, token.p);
+    buf_char(&line, 0);
+    expect_from(API_SLAVE, line.p, NULL, STR_EMPTY, "upgrade");
+    assert_true(str_eq(upgraded->user_id, str_of(user)));
+    claims_unref(upgraded);
+    buf_fini(&line);
+}
+
+static void trades_jwts_for_tickets(void **unused)
+{
+    (void)unused;
+    struct buf jwt = BUF_INIT, body = BUF_INIT;
+    sign(&jwt, "{\"gusher\":{\"user_id\":\"ann\",\"app_key\":\"app\"}}");
+    const char *const bodies[][2] = {
+        {FORM, "jwt=%.*s"},
+        {"application/json; charset=utf-8", "{\"x\":1,\"jwt\":\"%.*s\"}"},
+        {"multipart/form-data; boundary=b",
+         "--b\r\nContent-Disposition: form-data; name=\"jwt\"\r\n\r\n%.*s\r\n--b--\r\n"},
+    };
+    for (unsigned i = 0; i < 3; i++) {
+        buf_clear(&body);
+        buf_reserve(&body, jwt.len + 200);
+        body.len = (size_t)snprintf(body.p, body.cap, bodies[i][1], (int)jwt.len, jwt.p);
+        buf_char(&body, 0);
+        struct buf token = auth(bodies[i][0], body.p);
+        expect_upgrade("/gcs/ws/app", buf_as_str(&token), "ann");
+        expect_upgrade("/gcs/wtf/app", buf_as_str(&token), "ann");
+        buf_fini(&token);
+    }
+    /* In the query, and without one more place in the ring. */
+    buf_clear(&body);
+    buf_printf(&body, "POST /gcs/auth?jwt=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&body, 0);
+    struct api_reply reply;
+    assert_int_equal(handle(API_SLAVE, body.p, NULL, STR_EMPTY, &reply), API_DONE);
+    assert_int_equal(reply.status, 200);
+    api_reply_fini(&reply);
+    expect_from(API_SLAVE, body.p, NULL, STR_EMPTY,
+                "503 text " CORS "Retry-After: 10\r\n" NOSNIFF
+                "too many tickets are alive, try again\n");
+    buf_fini(&jwt);
+    buf_fini(&body);
+}
+
+static void refuses_wrong_jwts(void **unused)
+{
+    (void)unused;
+    static const char refused[] = "401 text " CORS NOSNIFF "jwt decode fail\n";
+    struct buf jwt = BUF_INIT, form = BUF_INIT;
+    expect("POST /gcs/auth", refused);
+    expect_form("POST /gcs/auth", "jwt=", refused);
+    expect_form("POST /gcs/auth", "jwt=a.b.c", refused);
+    sign(&jwt, "{\"gusher\":{\"app_key\":\"app\"},\"exp\":1700000000}"); /* half a second ago */
+    buf_printf(&form, "jwt=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&form, 0);
+    expect_form("POST /gcs/auth", form.p, refused);
+    sign(&jwt, "{\"gusher\":{\"app_key\":1}}");
+    buf_clear(&form);
+    buf_printf(&form, "jwt=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&form, 0);
+    expect_form("POST /gcs/auth", form.p, refused);
+    buf_fini(&jwt);
+    buf_fini(&form);
+}
+
+static void answers_the_preflight(void **unused)
+{
+    (void)unused;
+    expect("OPTIONS /gcs/auth",
+           "204 " CORS "Access-Control-Allow-Methods: POST\r\n"
+           "Access-Control-Allow-Headers: Content-Type\r\nAccess-Control-Max-Age: 86400\r\n");
+    expect("OPTIONS /gcs/ping", "405 Allow: GET, HEAD\r\n");
+}
+
+static void judges_tokens_in_order(void **unused)
+{
+    (void)unused;
+    struct buf jwt = BUF_INIT, line = BUF_INIT;
+    expect("GET /gcs/ws/app", "401 text " NOSNIFF "app_key is nil\n");
+    expect("GET /gcs/ws/app?token=", "401 text " NOSNIFF "app_key is nil\n");
+    expect("GET /gcs/ws/app?token=x", "401 text " NOSNIFF "token error\n");
+    expect("GET /gcs/ws/app?token=a.b.c", "401 text " NOSNIFF "token error\n");
+    expect("GET /gcs/ws/app?token=00000000-0000-0000-0000-000000000000",
+           "401 text " NOSNIFF "token error\n");
+    /* A body of a GET is not read. */
+    sign(&jwt, "{\"gusher\":{\"user_id\":\"bob\",\"app_key\":\"app\"}}");
+    buf_printf(&line, "token=%.*s", (int)jwt.len, jwt.p);
+    expect_from(API_SLAVE, "GET /gcs/ws/app", FORM, buf_as_str(&line),
+                "401 text " NOSNIFF "app_key is nil\n");
+    /* The JWT itself is good as a token. */
+    expect_upgrade("/gcs/ws/app", buf_as_str(&jwt), "bob");
+    expect_upgrade("/gcs/ws/a%70p", buf_as_str(&jwt), "bob");
+    buf_clear(&line);
+    buf_printf(&line, "GET /gcs/ws/other?token=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&line, 0);
+    expect(line.p, "401 text " NOSNIFF "appkey error\n");
+    expect("GET /gcs/ws?token=x", "404 text 404 page not found\n");
+    buf_fini(&jwt);
+    buf_fini(&line);
+}
+
+/* ---- pushes ---- */
+
+static void pushes_to_a_channel(void **unused)
+{
+    (void)unused;
+    expect_form(
+        "POST /api/push/app/ch/ev", "data={\"b\":1,\"a\":[0.10,1e400]}",
+        "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":{\"b\":1,\"a\":[0.10,1e400]}}");
+    expect_published("channel app ch ev {\"b\":1,\"a\":[0.10,1e400]}\n");
+    expect_form("POST /api/push/app/ch/ev", "data=+%0a1.50%09",
+                "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":1.50}");
+    expect_published("channel app ch ev 1.50\n");
+    expect_form("POST /api/push/app/ch/ev", "data=say+%22hi%22%0a",
+                "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":\"say \\\"hi\\\"\\n\"}");
+    expect_published("channel app ch ev \"say \\\"hi\\\"\\n\"\n");
+    expect_form("POST /api/push/app/ch/ev", "data=null",
+                "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":null}");
+    expect_published("channel app ch ev null\n");
+    /* Names are decoded once, and quoted in the reply. */
+    expect_form("POST /api/push/a%2Fp/c%20%22/e+%25", "data=%22x%22",
+                "200 json {\"channel\":\"c \\\"\",\"event\":\"e+%\",\"data\":\"x\"}");
+    expect_published("channel a/p c \" e+% \"x\"\n");
+}
+
+static void wants_data(void **unused)
+{
+    (void)unused;
+    static const char *const lines[] = {"POST /api/push/app/ch/ev", "POST /api/push/user/app/ann",
+                                        "POST /api/push/socket/app/id"};
+    for (unsigned i = 0; i < 3; i++) {
+        expect(lines[i], "400 text empty data");
+        expect_form(lines[i], "", "400 text empty data");
+        expect_form(lines[i], "data=", "400 text empty data");
+        expect_form(lines[i], "Data=1", "400 text empty data");
+        expect_from(API_MASTER, lines[i], "text/plain", STR("data=1"), "400 text empty data");
+        expect_from(API_MASTER, lines[i], NULL, STR("data=1"), "400 text empty data");
+    }
+    assert_int_equal(bus.n, 0);
+}
+
+static struct buf nested(unsigned depth, const char *before)
+{
+    struct buf text = BUF_INIT;
+    buf_str(&text, str_of(before));
+    for (unsigned i = 0; i < depth; i++)
+        buf_char(&text, '[');
+    for (unsigned i = 0; i < depth; i++)
+        buf_char(&text, ']');
+    buf_char(&text, 0);
+    return text;
+}
+
+static void refuses_deep_data(void **unused)
+{
+    (void)unused;
+    struct buf text = nested(513, "data=");
+    expect_form("POST /api/push/app/ch/ev", text.p, "400 text data is nested too deep");
+    expect_form("POST /api/push/user/app/ann", text.p, "400 text data is nested too deep");
+    expect_form("POST /api/push/socket/app/id", text.p, "400 text data is nested too deep");
+    expect_form("POST /api/push/app?channel_pattern=a&event=e", text.p,
+                "400 text data is nested too deep");
+    buf_fini(&text);
+    text = nested(513, "batch_data=");
+    expect_form("POST /api/push_batch/app", text.p, "400 text data is nested too deep");
+    buf_fini(&text);
+    assert_int_equal(bus.n, 0);
+    /* A list in a list in a list and so on is fine up to there. */
+    text = nested(512, "data=");
+    struct api_reply reply;
+    assert_int_equal(handle(API_MASTER, "POST /api/push/app/ch/ev", FORM,
+                            str_make(text.p, text.len - 1), &reply),
+                     API_DONE);
+    assert_int_equal(reply.status, 200);
+    api_reply_fini(&reply);
+    buf_fini(&text);
+}
+
+static void pushes_to_users_and_sockets(void **unused)
+{
+    (void)unused;
+    expect_form("POST /api/push/user/app/ann", "data=+{\"a\":1}",
+                "200 json {\"user_id\":\"ann\",\"data\":\" {\\\"a\\\":1}\"}");
+    expect_published("user app ann  {\"a\":1}\n");
+    expect_form("POST /api/push/socket/app/some-id", "data=hello",
+                "200 json {\"socket_id\":\"some-id\",\"data\":\"hello\"}");
+    expect_published("socket app some-id  \"hello\"\n");
+    /* The literal words win over app keys of that name. */
+    expect_form("POST /api/push/user/app/ann?data=2", "data=1",
+                "200 json {\"user_id\":\"ann\",\"data\":\"1\"}");
+    expect_published("user app ann  1\n");
+}
+
+static void tells_that_the_bus_is_full(void **unused)
+{
+    (void)unused;
+    static const char full[] = "503 text Retry-After: 1\r\nserver busy, try again";
+    bus.n_most = 0;
+    expect_form("POST /api/push/app/ch/ev", "data=text", full);
+    expect_form("POST /api/push/user/app/ann", "data=text", full);
+    expect_form("POST /api/push/socket/app/id", "data=1", full);
+    expect_form("POST /api/reload/channel/user/app/ann", "data=[]", full);
+    expect_form("POST /api/add/channel/user/app/ann", "data=c", full);
+    bus.ask_error = ERR_FULL;
+    expect_form("POST /api/push/app", "channel_pattern=a&event=e&data=1", full);
+    expect("GET /api/app/channels", full);
+    bus.ask_error = ERR_AWAY;
+    expect("GET /api/app/online/count", "503 text Retry-After: 1\r\nthe bus is away, try again");
+}
+
+/* ---- push by pattern ---- */
+
+static void judges_pattern_pushes_in_order(void **unused)
+{
+    (void)unused;
+    expect_form("POST /api/push/app", "", "400 text empty param");
+    expect_form("POST /api/push/app", "channel_pattern=(&data=1", "400 text empty param");
+    expect_form("POST /api/push/app", "event=e&data=1", "400 text empty param");
+    expect_form("POST /api/push/app", "channel_pattern=(&event=e",
+                "400 text channel_pattern cant regex");
+    expect_form("POST /api/push/app", "channel_pattern=a(%3f=b)&event=e&data=1",
+                "400 text channel_pattern cant regex");
+    expect_form("POST /api/push/app", "channel_pattern=a&event=e", "400 text empty data");
+    assert_null(bus.question);
+}
+
+static void pushes_by_pattern(void **unused)
+{
+    (void)unused;
+    expect_form("POST /api/push/app", "channel_pattern=^a.%2A%22%3F&event=ev&data=[1.0]", "later");
+    assert_int_equal(bus.question->q.kind, HUB_CHANNELS);
+    assert_int_equal(bus.question->from, 3);
+    assert_false(bus.question->count_only);
+    assert_true(str_eq(bus.question->q.app, STR("app")));
+    assert_true(pattern_match(bus.question->pattern, STR("abc")));
+    assert_false(pattern_match(bus.question->pattern, STR("bc")));
+    assert_int_equal(bus.n, 0);
+    give_answer("a1;a2;", "a2;a\"3;");
+    expect_answered("200 json {\"total\":3,\"pattern\":\"^a.*\\\"?\"}");
+    expect_published(
+        "channel app a1 ev [1.0]\nchannel app a2 ev [1.0]\nchannel app a\"3 ev [1.0]\n");
+
+    expect_form("POST /api/push/app", "channel_pattern=z&event=ev&data=text", "later");
+    give_answer("", "");
+    expect_answered("200 json {\"total\":0,\"pattern\":\"z\"}");
+    expect_published("");
+}
+
+static void tells_of_missing_parts(void **unused)
+{
+    (void)unused;
+    expect_form("POST /api/push/app", "channel_pattern=a&event=ev&data=text", "later");
+    give_answer("a1;", NULL);
+    expect_answered("200 json Gusher-Missing-Parts: 1\r\n{\"total\":1,\"pattern\":\"a\"}");
+    expect_published("channel app a1 ev \"text\"\n");
+    expect("GET /api/app/channels/count", "later");
+    give_answer("a;b;", NULL);
+    expect_answered("200 json Gusher-Missing-Parts: 1\r\n{\"count\":2}");
+    expect("GET /api/app/online", "later");
+    give_answer("ann;", NULL);
+    expect_answered("200 json Gusher-Missing-Parts: 1\r\n[\"ann\"]");
+}
+
+static void stops_a_pattern_push_at_a_full_bus(void **unused)
+{
+    (void)unused;
+    bus.n_most = 1;
+    expect_form("POST /api/push/app", "channel_pattern=a&event=ev&data=1", "later");
+    give_answer("a1;a2;a3;", "");
+    expect_answered("503 text Retry-After: 1\r\nserver busy, try again");
+    expect_published("channel app a1 ev 1\n");
+}
+
+/* The data of one request, many times over, is bounded. */
+static void limits_pattern_pushes(void **unused)
+{
+    (void)unused;
+    enum { CHANNELS = 1024 };
+    struct buf form = BUF_INIT, names = BUF_INIT;
+    buf_printf(&form, "data=\"%0*d\"", API_PATTERN_BYTES_MAX / CHANNELS - 2, 0);
+    buf_char(&form, 0);
+    for (unsigned i = 0; i < CHANNELS; i++)
+        buf_printf(&names, "%u;", i);
+    buf_char(&names, 0);
+    bus.quiet = true;
+    expect_form("POST /api/push/app?channel_pattern=.&event=e", form.p, "later");
+    give_answer(names.p, "");
+    expect_answered("200 json {\"total\":1024,\"pattern\":\".\"}");
+    assert_int_equal(bus.n, CHANNELS);
+
+    expect_form("POST /api/push/app?channel_pattern=.&event=e", form.p, "later");
+    give_answer(names.p, "one more;");
+    expect_answered("413 text data is too large for the number of channels that match");
+    assert_int_equal(bus.n, CHANNELS);
+    buf_fini(&form);
+    buf_fini(&names);
+}
+
+/* ---- batches ---- */
+
+static void expect_batch(const char *batch, const char *expected)
+{
+    struct buf json = BUF_INIT;
+    /* As a JSON body, so that nothing in it needs an escape of the form's. */
+    buf_str(&json, STR("{\"batch_data\":"));
+    json_quote(&json, str_of(batch));
+    buf_char(&json, '}');
+    expect_from(API_MASTER, "POST /api/push_batch/app", "application/json", buf_as_str(&json),
+                expected);
+    buf_fini(&json);
+}
+
+static void pushes_batches(void **unused)
+{
+    (void)unused;
+    static const char batch[] = "[{\"channel\":\"a\",\"event\":\"e\",\"data\":{\"x\":1.0}},"
+                                "{\"data\":\"[1]\",\"event\":\"\\u0066\",\"channel\":\"b\\n\"}, "
+                                "{\"channel\":\"a\",\"event\":\"e\",\"data\":2,\"more\":true}]";
+    char expected[60];
+    snprintf(expected, sizeof expected, "200 json {\"total\":3,\"cap\":%zu}", strlen(batch));
+    expect_batch(batch, expected);
+    expect_published("channel app a e {\"x\":1.0}\nchannel app b\n f \"[1]\"\nchannel app a e 2\n");
+    expect_batch("[]", "200 json {\"total\":0,\"cap\":2}");
+    expect_batch("[{\"CHANNEL\":\"a\",\"Event\":\"e\",\"dATA\":1}]",
+                 "200 json {\"total\":1,\"cap\":38}");
+    expect_published("channel app a e 1\n");
+    expect_batch("[{},{\"channel\":null,\"event\":null,\"data\":null}]",
+                 "200 json {\"total\":2,\"cap\":46}");
+    expect_published("channel app   null\nchannel app   null\n");
+    /* As an array itself, not as the text of one. */
+    expect_from(API_MASTER, "POST /api/push_batch/app", "application/json",
+                STR("{\"batch_data\":[{\"channel\":\"a\",\"event\":\"e\",\"data\":1}]}"),
+                "200 json {\"total\":1,\"cap\":38}");
+    expect_published("channel app a e 1\n");
+}
+
+static void refuses_wrong_batches_whole(void **unused)
+{
+    (void)unused;
+    static const char *const wrong[] = {
+        "null",
+        "{}",
+        "\"text\"",
+        "[1]",
+        "[null]",
+        "[{\"channel\":\"a\",\"event\":\"e\",\"data\":1},[]]",
+        "[{\"channel\":1,\"event\":\"e\",\"data\":1}]",
+        "[{\"channel\":\"a\",\"event\":{},\"data\":1}]",
+        "[{\"channel\":\"a\",\"event\":\"e\",\"data\":1}] x",
+        "[{\"channel\":\"a\",\"event\":\"e\",\"data\":1},]",
+        "text",
+    };
+    expect("POST /api/push_batch/app", "400 text empty batch data");
+    expect_form("POST /api/push_batch/app", "batch_data=", "400 text empty batch data");
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_batch(wrong[i], "400 text data error");
+    assert_int_equal(bus.n, 0);
+}
+
+static void limits_batches(void **unused)
+{
+    (void)unused;
+    bus.quiet = true;
+    for (unsigned more = 0; more <= 1; more++) {
+        struct buf batch = BUF_INIT;
+        char expected[60];
+        for (unsigned i = 0; i < API_BATCH_MAX + more; i++)
+            buf_str(&batch, i ? STR(",{}") : STR("[{}"));
+        buf_str(&batch, STR("]"));
+        snprintf(expected, sizeof expected, "200 json {\"total\":10000,\"cap\":%zu}", batch.len);
+        buf_char(&batch, 0);
+        expect_batch(batch.p, more ? "413 text batch_data has too many elements" : expected);
+        buf_fini(&batch);
+    }
+    assert_int_equal(bus.n, API_BATCH_MAX);
+}
+
+static void tells_how_far_a_batch_came(void **unused)
+{
+    (void)unused;
+    bus.n_most = 2;
+    expect_batch("[{\"data\":1},{\"data\":2},{\"data\":3},{\"data\":4}]",
+                 "503 text Retry-After: 1\r\nserver busy, try again; sent 2 of 4");
+    expect_published("channel app   1\nchannel app   2\n");
+}
+
+/* ---- a user's channels ---- */
+
+static void reloads_channels(void **unused)
+{
+    (void)unused;
+    expect_form("POST /api/reload/channel/user/app/ann", "data=[\"a\",\"b*\",\"\\u0063\",\"a\"]",
+                "200 json {\"user_id\":\"ann\",\"data\":\"[\\\"a\\\",\\\"b*\\\",\\\"\\\\u0063\\\","
+                "\\\"a\\\"]\"}");
+    expect_published("reload app ann  a;b*;c;a;\n");
+    expect_form("POST /api/reload/channel/user/app/ann", "data=[]",
+                "200 json {\"user_id\":\"ann\",\"data\":\"[]\"}");
+    expect_published("reload app ann  \n");
+    static const char *const wrong[] = {"",          "data=",       "data=null",      "data={}",
+                                        "data=a",    "data=\"a\"",  "data=[\"a\",1]", "data=[null]",
+                                        "data=[[]]", "data=[\"a\"", "data=[\"a\"] x"};
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_form("POST /api/reload/channel/user/app/ann", wrong[i],
+                    "400 text data unmarshal error");
+    expect_published("");
+}
+
+static void limits_reloads(void **unused)
+{
+    (void)unused;
+    bus.quiet = true;
+    for (unsigned more = 0; more <= 1; more++) {
+        struct buf form = BUF_INIT;
+        buf_str(&form, STR("data=["));
+        for (unsigned i = 0; i < API_GRANTS_MAX + more; i++)
+            buf_str(&form, i ? STR(",\"\"") : STR("\"\""));
+        buf_str(&form, STR("]"));
+        struct api_reply reply;
+        handle(API_MASTER, "POST /api/reload/channel/user/app/ann", FORM, buf_as_str(&form),
+               &reply);
+        assert_int_equal(reply.status, more ? 413 : 200);
+        if (more)
+            assert_true(str_eq(buf_as_str(&reply.body), STR("too many channels")));
+        api_reply_fini(&reply);
+
+        buf_clear(&form);
+        buf_printf(&form, "data=[\"%0*d\"]", API_GRANTS_BYTES_MAX - 4 + (int)more, 0);
+        handle(API_MASTER, "POST /api/reload/channel/user/app/ann", FORM, buf_as_str(&form),
+               &reply);
+        assert_int_equal(reply.status, more ? 413 : 200);
+        api_reply_fini(&reply);
+
+        buf_clear(&form);
+        buf_printf(&form, "data=%0*d", API_GRANTS_BYTES_MAX + (int)more, 0);
+        handle(API_MASTER, "POST /api/add/channel/user/app/ann", FORM, buf_as_str(&form), &reply);
+        assert_int_equal(reply.status, more ? 413 : 200);
+        api_reply_fini(&reply);
+        buf_fini(&form);
+    }
+    assert_int_equal(bus.n, 3);
+}
+
+static void adds_channels(void **unused)
+{
+    (void)unused;
+    expect_form("POST /api/add/channel/user/app/ann", "data=\"c\"+x",
+                "200 json {\"user_id\":\"ann\",\"data\":\"\\\"c\\\" x\"}");
+    expect_published("add app ann  \"c\" x\n");
+    expect("POST /api/add/channel/user/app/ann", "400 text data empty error");
+    expect_published("");
+}
+
+/* ---- decode ---- */
+
+static void decodes_jwts(void **unused)
+{
+    (void)unused;
+    struct buf jwt = BUF_INIT, form = BUF_INIT;
+    sign(&jwt, "{\"exp\":1700000001,\"gusher\":{\"channels\":[\"a\"],\"user_id\":\"ann\"}}");
+    buf_printf(&form, "data=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&form, 0);
+    expect_form("POST /api/decode", form.p,
+                "200 json {\"gusher\":{\"channels\":[\"a\"],\"user_id\":\"ann\",\"app_key\":\"\","
+                "\"remotes\":null},\"exp\":1700000001}\n");
+    expect("POST /api/decode", "400 text data error");
+    expect_form("POST /api/decode", "data=a.b.c", "400 text data error");
+    buf_fini(&jwt);
+    buf_fini(&form);
+}
+
+/* ---- queries ---- */
+
+static void expect_query(const char *line, enum hub_question_kind kind, const char *app,
+                         const char *channel, const char *expected)
+{
+    expect(line, "later");
+    assert_int_equal(bus.question->q.kind, kind);
+    assert_true(str_eq(bus.question->q.app, str_of(app)));
+    assert_true(str_eq(bus.question->q.channel, str_of(channel)));
+    assert_null(bus.question->pattern);
+    give_answer("x;y\";", "z;x;");
+    expect_answered(expected);
+}
+
+static void answers_queries(void **unused)
+{
+    (void)unused;
+    static const char *const prefixes[] = {"/api", ""};
+    static const struct {
+        const char *path;
+        enum hub_question_kind kind;
+        const char *channel;
+    } queries[] = {
+        {"/app/channels", HUB_CHANNELS, ""},
+        {"/app/online", HUB_USERS, ""},
+        {"/app/online/bychannel/c%2F1", HUB_USERS_OF_CHANNEL, "c/1"},
+    };
+    for (unsigned p = 0; p < 2; p++) {
+        for (unsigned q = 0; q < 3; q++) {
+            char line[100];
+            snprintf(line, sizeof line, "GET %s%s", prefixes[p], queries[q].path);
+            expect_query(line, queries[q].kind, "app", queries[q].channel,
+                         "200 json [\"x\",\"y\\\"\",\"z\"]");
+            snprintf(line, sizeof line, "HEAD %s%s/count", prefixes[p], queries[q].path);
+            expect_query(line, queries[q].kind, "app", queries[q].channel,
+                         "200 json {\"count\":3}");
+        }
+    }
+    expect("GET /api/app/channels", "later");
+    give_answer("", "");
+    expect_answered("200 json []");
+    expect("GET /api/app/channels/count", "later");
+    give_answer("", "");
+    expect_answered("200 json {\"count\":0}");
+}
+
+static void knows_its_paths(void **unused)
+{
+    (void)unused;
+    static const char none[] = "404 text 404 page not found\n";
+    expect("GET /", none);
+    expect("GET /ping", none);
+    expect("GET /api", none);
+    expect("GET /api/", none);
+    expect("GET /api/ping/", none);
+    expect("GET /api/channels", none); /* no app of the name "api" */
+    expect("GET /api/online/count", none);
+    expect("GET /api//app/channels", none);
+    expect("POST /push/app/ch/ev?data=1", none); /* only queries go without the prefix */
+    expect("GET /api/%zz", "400 text close 400 Bad Request");
+    expect("POST /api/ping", "405 Allow: GET, HEAD\r\n");
+    expect("GET /api/push/app/ch/ev?data=1", "405 Allow: POST\r\n");
+    expect("HEAD /gcs/auth", "405 Allow: POST, OPTIONS\r\n");
+    expect("POST /app/channels", "405 Allow: GET, HEAD\r\n");
+    expect("OTHER /api/app/channels", "405 Allow: GET, HEAD\r\n");
+    /* An app of any name, also one that looks like a path of ours. */
+    expect_query("GET /apix/channels", HUB_CHANNELS, "apix", "",
+                 "200 json [\"x\",\"y\\\"\",\"z\"]");
+    expect_query("GET /api/push/channels", HUB_CHANNELS, "push", "",
+                 "200 json [\"x\",\"y\\\"\",\"z\"]");
+    expect_query("GET /api/api/channels", HUB_CHANNELS, "api", "",
+                 "200 json [\"x\",\"y\\\"\",\"z\"]");
+    assert_int_equal(bus.n, 0);
+}
+
+static void serves_the_roles_of_the_listener(void **unused)
+{
+    (void)unused;
+    static const char none[] = "404 text 404 page not found\n";
+    expect_from(API_SLAVE, "GET /gcs/ping", NULL, STR_EMPTY, "200 text pong");
+    expect_from(API_SLAVE, "GET /api/ping", NULL, STR_EMPTY, none);
+    expect_from(API_SLAVE, "GET /app/channels", NULL, STR_EMPTY, none);
+    expect_from(API_SLAVE, "POST /api/push/app/ch/ev?data=1", NULL, STR_EMPTY, none);
+    expect_from(API_MASTER, "GET /api/ping", NULL, STR_EMPTY, "200 text pong");
+    expect_from(API_MASTER, "GET /gcs/ping", NULL, STR_EMPTY, none);
+    expect_from(API_MASTER, "POST /gcs/auth", NULL, STR_EMPTY, none);
+
+    /* Prefixes may be empty, or the same. */
+    api.options.slave_prefix = api.options.master_prefix = STR_EMPTY;
+    expect("GET /ping", "200 text pong");
+    expect("GET /ws/app", "401 text " NOSNIFF "app_key is nil\n");
+    expect_form("POST /push/app/ch/ev", "data=1",
+                "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":1}");
+    expect_query("GET /app/channels", HUB_CHANNELS, "app", "", "200 json [\"x\",\"y\\\"\",\"z\"]");
+    expect("GET /api/ping", none);
+}
+
+/* ---- parameters ---- */
+
+static void reads_parameters_alike(void **unused)
+{
+    (void)unused;
+    static const char path[] = "POST /api/push/app/ch/ev?data=query";
+    static const char from_query[] =
+        "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":\"query\"}";
+    static const char from_body[] =
+        "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":\"body\"}";
+    expect(path, from_query);
+    expect_form(path, "data=body", from_body);
+    expect_form(path, "other=1", from_query);
+    expect_from(API_MASTER, path, "Application/X-WWW-Form-URLencoded;charset=utf-8",
+                STR("data=body&data=second"), from_body);
+    expect_from(API_MASTER, path, "application/json", STR("{\"data\":\"body\"}"), from_body);
+    expect_from(API_MASTER, path, "Application/JSON ; charset=utf-8", STR(" {\"data\":\"body\"} "),
+                from_body);
+    expect_from(API_MASTER, path, "text/plain", STR("data=body"), from_query);
+    expect_from(API_MASTER, path, "multipart/form-data; boundary=x",
+                STR("--x\r\nContent-Disposition: form-data; name=data\r\n\r\nbody\r\n--x--\r\n"),
+                from_body);
+    /* A value that is no string stands for its JSON text. */
+    expect_from(API_MASTER, path, "application/json", STR("{\"data\": {\"a\" : 1.0} }"),
+                "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":{\"a\" : 1.0}}");
+}
+
+static void reads_json_bodies_only_when_told(void **unused)
+{
+    (void)unused;
+    static const char path[] = "POST /api/push/app/ch/ev?data=query";
+    static const char from_query[] =
+        "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":\"query\"}";
+    api.options.json_bodies = false;
+    expect_from(API_MASTER, path, "application/json", STR("{\"data\":\"body\"}"), from_query);
+    expect_from(API_MASTER, path, "application/json;x=y", STR("not JSON"), from_query);
+    expect_from(API_MASTER, path, FORM, STR("data=1"),
+                "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":1}");
+}
+
+static void refuses_malformed_bodies(void **unused)
+{
+    (void)unused;
+    static const char path[] = "POST /api/push/app/ch/ev?data=query";
+    static const char malformed[] = "400 text malformed body";
+    expect_from(API_MASTER, path, "application/json", STR("{"), malformed);
+    expect_from(API_MASTER, path, "application/json", STR("[]"), malformed);
+    expect_from(API_MASTER, path, "multipart/form-data; boundary=x", STR("--x\r\n"), malformed);
+    expect_from(API_MASTER, path, "multipart/form-data", STR("--x--\r\n"), malformed);
+
+    struct buf form = BUF_INIT;
+    for (unsigned i = 0; i <= FORM_PARAMS_MAX; i++)
+        buf_printf(&form, "p%u=%u&", i, i);
+    buf_char(&form, 0);
+    expect_form("POST /api/push/app/ch/ev", form.p, "413 text too many parameters");
+    buf_fini(&form);
+    assert_int_equal(bus.n, 0);
+}
+
+/* The one table from errors to replies. */
+static void answers_errors(void **unused)
+{
+    (void)unused;
+    static const struct {
+        enum err e;
+        const char *expected;
+    } cases[] = {
+        {ERR_FULL, "503 text Retry-After: 1\r\nserver busy, try again"},
+        {ERR_AWAY, "503 text Retry-After: 1\r\nthe bus is away, try again"},
+        {ERR_TIMEOUT, "504 text no answer in time"},
+        {ERR_LIMIT, "413 text a limit was passed"},
+        {ERR_NOT_FOUND, "404 text 404 page not found\n"},
+        {ERR_DENIED, "401 text not permitted"},
+        {ERR_EXPIRED, "401 text not permitted"},
+        {ERR_PROTO, "400 text close 400 Bad Request"},
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct api_reply reply = {0};
+        struct buf got = BUF_INIT;
+        assert_int_equal(api_refuse(&reply, cases[i].e), API_DONE);
+        write_reply(&got, &reply);
+        compare(&got, cases[i].expected, err_text(cases[i].e));
+        buf_fini(&got);
+        api_reply_fini(&reply);
+    }
+}
+
+#define WITH_API(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_API(answers_pings),
+        WITH_API(trades_jwts_for_tickets),
+        WITH_API(refuses_wrong_jwts),
+        WITH_API(answers_the_preflight),
+        WITH_API(judges_tokens_in_order),
+        WITH_API(pushes_to_a_channel),
+        WITH_API(wants_data),
+        WITH_API(refuses_deep_data),
+        WITH_API(pushes_to_users_and_sockets),
+        WITH_API(tells_that_the_bus_is_full),
+        WITH_API(judges_pattern_pushes_in_order),
+        WITH_API(pushes_by_pattern),
+        WITH_API(tells_of_missing_parts),
+        WITH_API(stops_a_pattern_push_at_a_full_bus),
+        WITH_API(limits_pattern_pushes),
+        WITH_API(pushes_batches),
+        WITH_API(refuses_wrong_batches_whole),
+        WITH_API(limits_batches),
+        WITH_API(tells_how_far_a_batch_came),
+        WITH_API(reloads_channels),
+        WITH_API(limits_reloads),
+        WITH_API(adds_channels),
+        WITH_API(decodes_jwts),
+        WITH_API(answers_queries),
+        WITH_API(knows_its_paths),
+        WITH_API(serves_the_roles_of_the_listener),
+        WITH_API(reads_parameters_alike),
+        WITH_API(reads_json_bodies_only_when_told),
+        WITH_API(refuses_malformed_bodies),
+        WITH_API(answers_errors),
+    };
+    return cmocka_run_group_tests(tests, make_keys, free_keys);
+}

@@ -1,0 +1,342 @@
+#include "edge/node.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <cmocka.h>
+
+enum { WORKERS = 4 };
+
+static struct node node;
+static struct bus_backend backend;
+static struct interest_counts *counts[WORKERS];
+
+static int set_up(void **unused)
+{
+    (void)unused;
+    if (node_init(&node, WORKERS))
+        return -1;
+    backend = node_backend(&node);
+    for (unsigned w = 0; w < WORKERS; w++)
+        counts[w] = calloc(1, sizeof *counts[w]);
+    return 0;
+}
+
+static int tear_down(void **unused)
+{
+    (void)unused;
+    node_fini(&node);
+    for (unsigned w = 0; w < WORKERS; w++)
+        free(counts[w]);
+    return 0;
+}
+
+/* What a worker read: the kinds and messages of its letters. */
+struct reading {
+    unsigned worker, n, n_kept;
+    struct mail *mail[8]; /* the first ones; release: drop_reading */
+};
+
+static void read_one(void *ctx, struct letter *l)
+{
+    struct reading *r = ctx;
+    struct mail *m = container_of(l, struct mail, letter);
+    r->n++;
+    if (m->kind == MAIL_MSG)
+        node_msg_read(&node, r->worker, m->msg);
+    if (r->n_kept < 8)
+        r->mail[r->n_kept++] = m;
+    else
+        mail_free(m);
+}
+
+static struct reading read_mail(unsigned worker)
+{
+    struct reading r = {.worker = worker};
+    inbox_read(node.inboxes[worker], read_one, &r);
+    return r;
+}
+
+static void drop_reading(struct reading *r)
+{
+    for (unsigned i = 0; i < r->n_kept; i++)
+        mail_free(r->mail[i]);
+}
+
+/* Reads all inboxes; bit w: worker w had just one letter, with this message. */
+static unsigned who_got(const struct msg *m)
+{
+    unsigned got = 0;
+    for (unsigned w = 0; w < WORKERS; w++) {
+        struct reading r = read_mail(w);
+        assert_in_range(r.n, 0, 1);
+        if (r.n) {
+            assert_int_equal(r.mail[0]->kind, MAIL_MSG);
+            assert_ptr_equal(r.mail[0]->msg, m);
+            got |= 1u << w;
+        }
+        drop_reading(&r);
+    }
+    return got;
+}
+
+static enum err publish(struct msg *m)
+{
+    return backend.publish(backend.ctx, m);
+}
+
+/* Publishes; who got it? The message is released. */
+static unsigned publish_new(enum msg_kind kind, struct str app, struct str target)
+{
+    struct msg *m = msg_new(kind, app, target, STR("e"), STR("1"));
+    assert_int_equal(publish(m), ERR_OK);
+    unsigned got = who_got(m);
+    assert_int_equal(m->refs, 1);
+    msg_unref(m);
+    return got;
+}
+
+static void listen_to(unsigned worker, uint64_t hash, bool on)
+{
+    interest_change(node.interest, counts[worker], worker, hash, on);
+}
+
+static void delivers_to_who_listens(void **unused)
+{
+    (void)unused;
+    struct str app = STR("app");
+    listen_to(0, hub_channel_hash(app, STR("a")), true);
+    listen_to(2, hub_channel_hash(app, STR("a")), true);
+    listen_to(3, hub_channel_hash(app, STR("b")), true);
+    listen_to(1, hub_user_hash(app, STR("a")), true);
+    assert_int_equal(publish_new(MSG_CHANNEL, app, STR("a")), 5);
+    assert_int_equal(publish_new(MSG_CHANNEL, app, STR("b")), 8);
+    assert_int_equal(publish_new(MSG_CHANNEL, app, STR("c")), 0);
+    assert_int_equal(publish_new(MSG_CHANNEL, STR("other"), STR("a")), 0);
+    /* All that is for a user goes by the user. */
+    assert_int_equal(publish_new(MSG_USER, app, STR("a")), 2);
+    assert_int_equal(publish_new(MSG_ADD, app, STR("a")), 2);
+    assert_int_equal(publish_new(MSG_RELOAD, app, STR("a")), 2);
+    assert_int_equal(publish_new(MSG_USER, app, STR("b")), 0);
+    listen_to(0, hub_channel_hash(app, STR("a")), false);
+    assert_int_equal(publish_new(MSG_CHANNEL, app, STR("a")), 4);
+}
+
+/* The id of a socket says whose it is. */
+static struct buf socket_id(uint32_t of_node, unsigned worker)
+{
+    struct buf id = BUF_INIT;
+    buf_printf(&id, "%08x-0000-4000-%02x%x0-000000000001", of_node, 0x80 | worker >> 4,
+               worker & 15);
+    return id;
+}
+
+static void delivers_to_the_worker_of_a_socket(void **unused)
+{
+    (void)unused;
+    for (unsigned w = 0; w < 40; w++) {
+        struct buf id = socket_id(node.id, w), elsewhere = socket_id(node.id + 1, w);
+        struct hub_address a;
+        assert_int_equal(hub_address_parse(&a, buf_as_str(&id)), ERR_OK);
+        assert_int_equal(a.worker, w);
+        assert_int_equal(publish_new(MSG_SOCKET, STR("app"), buf_as_str(&id)),
+                         w < WORKERS ? 1u << w : 0);
+        assert_int_equal(publish_new(MSG_SOCKET, STR("app"), buf_as_str(&elsewhere)), 0);
+        buf_fini(&id);
+        buf_fini(&elsewhere);
+    }
+    assert_int_equal(publish_new(MSG_SOCKET, STR("app"), STR("no id")), 0);
+    assert_int_equal(publish_new(MSG_SOCKET, STR("app"), STR_EMPTY), 0);
+}
+
+static void asks_every_worker(void **unused)
+{
+    (void)unused;
+    struct bus_question *q = mem_zalloc(sizeof *q);
+    unsigned n_parts = 0;
+    atomic_init(&q->refs, 1);
+    assert_int_equal(backend.ask(backend.ctx, q, &n_parts), ERR_OK);
+    assert_int_equal(n_parts, WORKERS);
+    assert_int_equal(q->refs, 1 + WORKERS);
+    for (unsigned w = 0; w < WORKERS; w++) {
+        struct reading r = read_mail(w);
+        assert_int_equal(r.n, 1);
+        assert_int_equal(r.mail[0]->kind, MAIL_QUESTION);
+        assert_ptr_equal(r.mail[0]->question, q);
+        drop_reading(&r);
+    }
+    assert_int_equal(q->refs, 1);
+    bus_question_unref(q);
+}
+
+static void keeps_the_order(void **unused)
+{
+    (void)unused;
+    listen_to(1, hub_channel_hash(STR("app"), STR("a")), true);
+    for (unsigned i = 0; i < 6; i++) {
+        char data[4];
+        snprintf(data, sizeof data, "%u", i);
+        struct msg *m = msg_new(MSG_CHANNEL, STR("app"), STR("a"), STR("e"), str_of(data));
+        assert_int_equal(publish(m), ERR_OK);
+        msg_unref(m);
+    }
+    struct reading r = read_mail(1);
+    assert_int_equal(r.n, 6);
+    for (unsigned i = 0; i < 6; i++)
+        assert_int_equal(r.mail[i]->msg->data.p[0], '0' + i);
+    drop_reading(&r);
+}
+
+static void fill(unsigned worker)
+{
+    while (inbox_has_room(node.inboxes[worker], 1)) {
+        struct mail *m = mem_zalloc(sizeof *m);
+        m->kind = MAIL_PART;
+        node_send(&node, worker, m);
+    }
+}
+
+/* When one of the receivers is far behind, none gets it: a publisher that tries again would send
+ * it twice to the others. */
+static void refuses_for_all_when_one_is_full(void **unused)
+{
+    (void)unused;
+    for (unsigned w = 0; w < WORKERS; w++)
+        listen_to(w, hub_channel_hash(STR("app"), STR("a")), true);
+    listen_to(0, hub_channel_hash(STR("app"), STR("b")), true);
+    fill(2);
+    struct msg *all = msg_new(MSG_CHANNEL, STR("app"), STR("a"), STR("e"), STR("1"));
+    struct msg *one = msg_new(MSG_CHANNEL, STR("app"), STR("b"), STR("e"), STR("1"));
+    struct bus_question *q = mem_zalloc(sizeof *q);
+    unsigned n_parts;
+    atomic_init(&q->refs, 1);
+    assert_int_equal(publish(all), ERR_FULL);
+    assert_int_equal(backend.ask(backend.ctx, q, &n_parts), ERR_FULL);
+    assert_int_equal(all->refs, 1);
+    assert_int_equal(q->refs, 1);
+    /* Whom the full one does not concern is served. */
+    assert_int_equal(publish(one), ERR_OK);
+    struct reading r = read_mail(2);
+    assert_int_equal(r.n, NODE_INBOX_LETTERS);
+    drop_reading(&r);
+    assert_int_equal(who_got(one), 1);
+    assert_int_equal(publish(all), ERR_OK);
+    assert_int_equal(who_got(all), 15);
+    msg_unref(all);
+    msg_unref(one);
+    bus_question_unref(q);
+}
+
+/* Few large messages fill an inbox as well. */
+static void counts_the_bytes_that_wait(void **unused)
+{
+    (void)unused;
+    enum { BIG = 16 << 20 };
+    char *data = calloc(1, BIG);
+    listen_to(0, hub_channel_hash(STR("app"), STR("a")), true);
+    listen_to(1, hub_channel_hash(STR("app"), STR("a")), true);
+    listen_to(1, hub_channel_hash(STR("app"), STR("b")), true);
+    struct msg *big = msg_new(MSG_CHANNEL, STR("app"), STR("a"), STR("e"), str_make(data, BIG));
+    struct msg *small = msg_new(MSG_CHANNEL, STR("app"), STR("b"), STR("e"), STR("1"));
+    unsigned taken = 0;
+    while (taken < 1000 && publish(big) == ERR_OK)
+        taken++;
+    assert_int_equal(taken, NODE_INBOX_BYTES / BIG);
+    assert_int_equal(publish(small), ERR_FULL);
+
+    /* One of the two has read: it takes its own again, but not what is for both. */
+    struct reading r = read_mail(1);
+    assert_int_equal(r.n, taken);
+    drop_reading(&r);
+    assert_int_equal(publish(small), ERR_OK);
+    assert_int_equal(publish(big), ERR_FULL);
+    r = read_mail(0);
+    drop_reading(&r);
+    assert_int_equal(publish(big), ERR_OK);
+    for (unsigned w = 0; w < 2; w++) {
+        r = read_mail(w);
+        assert_int_equal(r.n, 1 + w);
+        drop_reading(&r);
+        assert_int_equal(node.unread_bytes[w], 0);
+    }
+    assert_int_equal(big->refs, 1);
+    msg_unref(big);
+    msg_unref(small);
+    free(data);
+}
+
+static void throws_unread_mail_away(void **unused)
+{
+    (void)unused;
+    struct msg *m = msg_new(MSG_CHANNEL, STR("app"), STR("a"), STR("e"), STR("1"));
+    struct bus_question *q = mem_zalloc(sizeof *q);
+    struct mail *part = mem_zalloc(sizeof *part);
+    unsigned n_parts;
+    atomic_init(&q->refs, 1);
+    listen_to(0, hub_channel_hash(STR("app"), STR("a")), true);
+    assert_int_equal(publish(m), ERR_OK);
+    assert_int_equal(backend.ask(backend.ctx, q, &n_parts), ERR_OK);
+    part->kind = MAIL_PART;
+    buf_str(&part->part, STR("names"));
+    node_send(&node, 3, part);
+    node_fini(&node);
+    assert_int_equal(m->refs, 1);
+    assert_int_equal(q->refs, 1);
+    msg_unref(m);
+    bus_question_unref(q);
+    assert_int_equal(node_init(&node, WORKERS), ERR_OK);
+}
+
+static void tells_when_descriptors_are_out(void **unused)
+{
+    (void)unused;
+    struct rlimit before, tight;
+    struct node other;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    /* Room for some of its inboxes, not for all. */
+    tight.rlim_cur = 40;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    enum err e = node_init(&other, NODE_WORKERS_MAX);
+    int why = errno;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(e, ERR_SYS);
+    assert_int_equal(why, EMFILE);
+}
+
+static void takes_as_many_workers_as_masks_have_bits(void **unused)
+{
+    (void)unused;
+    struct node large;
+    unsigned n_parts;
+    assert_int_equal(node_init(&large, NODE_WORKERS_MAX), ERR_OK);
+    struct bus_backend b = node_backend(&large);
+    struct bus_question *q = mem_zalloc(sizeof *q);
+    atomic_init(&q->refs, 1);
+    assert_int_equal(b.ask(b.ctx, q, &n_parts), ERR_OK);
+    assert_int_equal(n_parts, NODE_WORKERS_MAX);
+    assert_int_equal(q->refs, 1 + NODE_WORKERS_MAX);
+    node_fini(&large);
+    bus_question_unref(q);
+}
+
+#define WITH_NODE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_NODE(delivers_to_who_listens),
+        WITH_NODE(delivers_to_the_worker_of_a_socket),
+        WITH_NODE(asks_every_worker),
+        WITH_NODE(keeps_the_order),
+        WITH_NODE(refuses_for_all_when_one_is_full),
+        WITH_NODE(counts_the_bytes_that_wait),
+        WITH_NODE(throws_unread_mail_away),
+        WITH_NODE(tells_when_descriptors_are_out),
+        WITH_NODE(takes_as_many_workers_as_masks_have_bits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
