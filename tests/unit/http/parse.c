@@ -259,9 +259,9 @@ static void refuses_headers_without_a_name(void **unused)
 static void reads_targets_in_absolute_form(void **unused)
 {
     (void)unused;
-    EXPECT("GET http://a.test/b?c HTTP/1.1\r\n" HOST "\r\n", "GET /b?c 0=h body=\n");
-    EXPECT("GET HTTPS://a.test:1/b HTTP/1.1\r\n" HOST "\r\n", "GET /b? 0=h body=\n");
-    EXPECT("GET http://a.test?c HTTP/1.1\r\n" HOST "\r\n", "GET ?c 0=h body=\n");
+    EXPECT("GET http://a.test/b?c HTTP/1.1\r\n" HOST "\r\n", "GET /b?c host=h body=\n");
+    EXPECT("GET HTTPS://a.test:1/b HTTP/1.1\r\n" HOST "\r\n", "GET /b? host=h body=\n");
+    EXPECT("GET http://a.test?c HTTP/1.1\r\n" HOST "\r\n", "GET ?c host=h body=\n");
 }
 
 static void refuses_other_versions(void **unused)
