@@ -1,0 +1,290 @@
+// The program itself: one-shot commands, and servers that are started, watched and stopped.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Client } from './client.mjs';
+import { request } from './http.mjs';
+import * as keys from './keys.mjs';
+import { Raw, requestText, upgradeHeaders } from './raw.mjs';
+import { Inbox, within } from './wait.mjs';
+
+export const root = fileURLToPath(new URL('../../..', import.meta.url));
+export const bin = path.resolve(process.env.GUSHER_BIN ?? path.join(root, 'build/gusher'));
+
+/** A stop may take 5 s (the server's own word); the rest is for the machine. */
+const STOP_MS = 6000;
+
+/** The tester's own GUSHER_ settings must not steer what is tested. */
+export function environment(more = {}) {
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('GUSHER_'));
+  return { ...Object.fromEntries(own), ...more };
+}
+
+function assertNoReport(stderr) {
+  assert.doesNotMatch(stderr, /Sanitizer|runtime error:|Assertion|fatal/i, 'stderr of the server');
+}
+
+/** A child process whose output is collected, and read line by line. */
+export class Process {
+  constructor(command, args, options = {}) {
+    this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+    this.stdout = '';
+    this.stderr = '';
+    this.lines = { stdout: new Inbox(), stderr: new Inbox() };
+    this.exited = new Promise((resolve, reject) => {
+      this.child.on('error', reject);
+      this.child.on('close', (code, signal) => resolve({ code, signal }));
+    });
+    for (const name of ['stdout', 'stderr']) this.#collect(name);
+  }
+
+  #collect(name) {
+    const stream = this.child[name].setEncoding('utf8');
+    let partial = '';
+    stream.on('data', (text) => {
+      this[name] += text;
+      const lines = (partial + text).split('\n');
+      partial = lines.pop();
+      for (const line of lines) this.lines[name].put(line);
+    });
+    stream.on('end', () => this.lines[name].end(`${name} ended; stderr: ${this.stderr}`));
+  }
+
+  /** The next line on `stream` that fits. */
+  async line(stream, pattern) {
+    for (;;) {
+      const line = await this.lines[stream].next(`a line like ${pattern}; stderr: ${this.stderr}`);
+      if (pattern.test(line)) return line;
+    }
+  }
+
+  signal(name) {
+    this.child.kill(name);
+  }
+
+  async exit(ms) {
+    return within(this.exited, `the end of the process; stderr: ${this.stderr}`, ms);
+  }
+
+  kill() {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.signal('SIGKILL');
+  }
+}
+
+/** Runs a command to its end: { code, signal, stdout, stderr }. */
+export async function run(args, { env, command = bin, ...options } = {}) {
+  const p = new Process(command, args, { env: environment(env), ...options });
+  try {
+    const ended = await p.exit();
+    assertNoReport(p.stderr);
+    return { ...ended, stdout: p.stdout, stderr: p.stderr };
+  } finally {
+    p.kill();
+  }
+}
+
+/** { name: value } as flags; undefined leaves one out, true stands without a value. */
+function flagList(flags) {
+  return Object.entries(flags)
+    .filter(([, value]) => value !== undefined)
+    .flatMap(([name, value]) => (value === true ? [`--${name}`] : [`--${name}`, String(value)]));
+}
+
+const standardFlags = {
+  'public-pem-file': keys.publicFile,
+  'api-listen': '127.0.0.1:0',
+  'master-api-listen': '127.0.0.1:0',
+  'log-format': 'json',
+  workers: 2,
+};
+
+/** An address that nobody listens on at the moment. */
+export async function freeAddress() {
+  const listener = net.createServer();
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve));
+  const { port } = listener.address();
+  await new Promise((resolve) => listener.close(resolve));
+  return `127.0.0.1:${port}`;
+}
+
+function addressOf(text) {
+  const [, host, port] = /^(.*):(\d+)$/.exec(text);
+  return { host, port: Number(port) };
+}
+
+export class Server {
+  /** Starts `gusher all` and waits until both roles listen. */
+  static async start(flags = {}, { env, standard = standardFlags, program = bin } = {}) {
+    const server = new Server(flagList({ ...standard, ...flags }), env, program);
+    try {
+      await server.#ready();
+    } catch (error) {
+      server.kill();
+      throw error;
+    }
+    return server;
+  }
+
+  constructor(args, env, program) {
+    this.process = new Process(program, ['all', ...args], { env: environment(env) });
+    this.clients = new Set();
+    this.agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
+    this.gcs = '/gcs';
+    this.api = '/api';
+  }
+
+  async #ready() {
+    while (!this.slave || !this.master) {
+      const line = JSON.parse(await this.process.line('stderr', /"event":"listening"/));
+      if (/slave/.test(line.role)) this.slave = addressOf(line.address);
+      if (/master/.test(line.role)) this.master = addressOf(line.address);
+      this.workers = line.workers;
+    }
+  }
+
+  get stderr() {
+    return this.process.stderr;
+  }
+
+  /** Log lines of one event so far. */
+  logged(event) {
+    return this.stderr
+      .split('\n')
+      .filter((line) => line.includes(`"event":"${event}"`))
+      .map((line) => JSON.parse(line));
+  }
+
+  // ---- HTTP
+
+  /** A request to the master, below its prefix. */
+  call(method, path, options) {
+    return request(this.master, method, this.api + path, { agent: this.agent, ...options });
+  }
+
+  /** A request to the slave, below its prefix. */
+  callSlave(method, path, options) {
+    return request(this.slave, method, this.gcs + path, { agent: this.agent, ...options });
+  }
+
+  /** A command that must succeed; gives the text of the answer. */
+  async post(path, params) {
+    const reply = await this.call('POST', path, { form: params });
+    assert.equal(reply.status, 200, `${path}: ${reply.text}`);
+    return reply.text;
+  }
+
+  push(app, channel, event, data) {
+    return this.post(`/push/${app}/${encodeURIComponent(channel)}/${event}`, { data });
+  }
+
+  /** The JSON of a query. */
+  async ask(path) {
+    const reply = await this.call('GET', path);
+    assert.equal(reply.status, 200, `${path}: ${reply.text}`);
+    return reply.json();
+  }
+
+  /** A list of names, sorted: the server promises no order. */
+  async names(path) {
+    return (await this.ask(path)).sort();
+  }
+
+  // ---- sockets
+
+  url(app, token, route = 'ws') {
+    const { host, port } = this.slave;
+    return `ws://${host}:${port}${this.gcs}/${route}/${encodeURIComponent(app)}?token=${token}`;
+  }
+
+  /** Exchanges a JWT for a ticket. */
+  async auth(jwt) {
+    const reply = await this.callSlave('POST', '/auth', { form: { jwt } });
+    assert.equal(reply.status, 200, reply.text);
+    return reply.json().token;
+  }
+
+  async connect(url) {
+    const client = await Client.open(url);
+    this.clients.add(client.ws);
+    client.ws.on('close', () => this.clients.delete(client.ws));
+    return client;
+  }
+
+  /** The whole road of a page: JWT, ticket, socket. */
+  async login(identity = {}) {
+    const ticket = await this.auth(keys.sign(keys.claims(identity)));
+    return this.connect(this.url(identity.app ?? 'app', ticket));
+  }
+
+  async raw(address = this.slave) {
+    const raw = await Raw.connect(address);
+    this.clients.add({ terminate: () => raw.destroy() });
+    return raw;
+  }
+
+  wsTarget(identity = {}) {
+    const jwt = keys.sign(keys.claims(identity));
+    return `${this.gcs}/ws/${identity.app ?? 'app'}?token=${jwt}`;
+  }
+
+  /** A WebSocket without a library: the handshake is over, frames are the test's own. */
+  async rawSocket(identity) {
+    const raw = await this.raw();
+    raw.write(requestText('GET', this.wsTarget(identity), upgradeHeaders));
+    assert.equal((await raw.reply()).status, 101);
+    return raw;
+  }
+
+  /**
+   * Proves that nothing else is under way to `client`: a push to its socket travels behind all
+   * that was pushed before, so it must be the next message.
+   */
+  async assertSilent(client, app = 'app') {
+    const id = await client.socketId();
+    await this.post(`/push/socket/${app}/${id}`, { data: '"nothing before this"' });
+    assert.equal(await client.next(), '"nothing before this"');
+  }
+
+  // ---- the end
+
+  /** Asks for the end. A second signal would not wait for anything, so stop() sends no more. */
+  terminate(signal = 'SIGTERM') {
+    this.stopping = true;
+    this.process.signal(signal);
+  }
+
+  /** Stops as an operator does, and asserts that it was a clean end. */
+  async stop() {
+    for (const client of this.clients) client.terminate();
+    this.agent.destroy();
+    if (!this.stopping) this.terminate();
+    const ended = await this.process.exit(STOP_MS);
+    assertNoReport(this.stderr);
+    assert.deepEqual(ended, { code: 0, signal: null }, this.stderr);
+  }
+
+  kill() {
+    this.agent.destroy();
+    this.process.kill();
+  }
+}
+
+/** Runs `body` with a server of its own, which must end cleanly when it is over. */
+export async function withServer(flags, body) {
+  const server = await Server.start(flags);
+  try {
+    await body(server);
+    await server.stop();
+  } finally {
+    server.kill();
+  }
+}
+
+/** A test with a server of its own. */
+export function serverTest(name, flags, body) {
+  test(name, (t) => withServer(flags, (server) => body(server, t)));
+}
