@@ -14,9 +14,8 @@ enum { JWT_BYTES_MAX = 64 * 1024 }; /* a longer token is refused unread */
 
 /* Verifies `jwt` with `keys`, from any thread, at unix time `now_s` (seconds) and gives its claims
  * in *out (release: claims_unref). ERR_PROTO: not a compact JWT; ERR_DENIED: algorithm not
- * accepted, a critical extension (`crit`, RFC 7515 section 4.1.11: we know none) or signature
- * wrong; ERR_LIMIT: over JWT_BYTES_MAX. The claims are judged as by claims_from_json, with its
- * errors. */
+ * accepted or signature wrong; ERR_LIMIT: over JWT_BYTES_MAX. The claims are judged as by
+ * claims_from_json, with its errors. */
 enum err jwt_verify(struct claims **out, const struct keys *keys, struct str jwt, double now_s);
 
 /* The first half of jwt_verify: appends the payload, whatever it is, of a token whose form,

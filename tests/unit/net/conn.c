@@ -911,6 +911,28 @@ static void others_may_be_told_of_the_end(void **unused)
         close(peers[i]);
 }
 
+static void greet_and_close_other(struct owner *o)
+{
+    send_text(o->other, "lost");
+    conn_close(&o->other->conn);
+}
+
+static void others_may_be_written_to_and_closed_at_the_end(void **unused)
+{
+    (void)unused;
+    int peers[2];
+    struct owner *a = open_with(&ops, &story, &peers[0]);
+    a->other = open_with(&ops, &other_story, &peers[1]);
+    a->at_gone = greet_and_close_other;
+    conn_close(&a->conn);
+    net_end_turn(&net);
+    assert_int_equal(story.gone, 1);
+    assert_int_equal(other_story.gone, 1);
+    expect_at_peer(peers[1], "", true);
+    close(peers[0]);
+    close(peers[1]);
+}
+
 static void send_more(struct owner *o)
 {
     if (story.drains < 3)
@@ -1255,6 +1277,7 @@ int main(void)
         WITH_NET(closes_itself_in_its_input),
         WITH_NET(ignores_sends_to_what_is_closed),
         WITH_NET(others_may_be_told_of_the_end),
+        WITH_NET(others_may_be_written_to_and_closed_at_the_end),
         WITH_NET(may_send_when_drained),
         WITH_NET(finishes_with_the_last_word),
         WITH_NET(finishes_when_it_was_idle),
