@@ -86,6 +86,7 @@ static void close_with(struct ws_conn *s, enum log_level level, unsigned code, s
     struct buf frame = BUF_INIT;
     ws_frame_close(&frame, (uint16_t)code, why);
     if (conn_send_bytes(&s->conn, buf_as_str(&frame)) == ERR_FULL) {
+        /* What it has not begun to take it will not get; the last word goes in its place. */
         conn_drop_unsent(&s->conn);
         conn_send_bytes(&s->conn, buf_as_str(&frame));
     }
@@ -116,10 +117,7 @@ void ws_conns_close_slow(struct worker *w)
 {
     for (struct ws_conn *s; (s = w->too_slow);) {
         w->too_slow = s->next_slow;
-        /* What it has not begun to take it will not get; the last word goes in its place. */
-        unsigned queued = s->conn.queued_bytes;
-        conn_drop_unsent(&s->conn);
-        LOG(LOG_WARN, "socket_too_slow", LOG_INT("queued_bytes", queued),
+        LOG(LOG_WARN, "socket_too_slow", LOG_INT("queued_bytes", s->conn.queued_bytes),
             LOG_INT("queue_bytes_max", w->options->queue_bytes_max),
             LOG_INT("queue_messages_max", w->options->queue_messages_max));
         close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));

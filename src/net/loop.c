@@ -107,6 +107,9 @@ void loop_turn(struct loop *l, int wait_ms)
     int n = epoll_wait(l->epoll, events, LOOP_EVENTS, wait_ms);
     inbox_wake(l->inbox);
     take_time(l);
+    /* Letters first: what was posted before a peer sent its bytes is carried out before them. And
+     * again behind the input, which posts letters to this very thread. */
+    inbox_read(l->inbox, l->read_one, l->reader);
     for (int i = 0; i < n; i++) {
         struct io *io = events[i].data.ptr;
         io->fn(io, events[i].events);

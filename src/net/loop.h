@@ -1,7 +1,7 @@
 /* loop.h - one thread's event loop: level-triggered epoll, a timer wheel, an inbox.
  *
- * A turn: wait; input of each ready descriptor; timers; letters; then the turn's end, where
- * gathered output is written and what was closed is freed. Nothing is freed while a turn goes
+ * A turn: wait; letters; input of each ready descriptor; timers; letters; then the turn's end,
+ * where gathered output is written and what was closed is freed. Nothing is freed while a turn goes
  * on, so a function may close anything, itself included. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H

@@ -121,6 +121,12 @@ static void decodes_after_splitting(void **unused)
     GET("/api/p%2Fing", "404");
     POST("/api/push%2Fapp", "404");
     POST("/api/push/user%2Fapp/b/c", "channel user/app|b|c");
+    POST("/api/push/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/"
+         "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/"
+         "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
+         "channel aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa|"
+         "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb|"
+         "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc");
 
     struct route_match m;
     assert_int_equal(route_find(&m, routes, N_ROUTES, STR_EMPTY, HTTP_M_POST, STR("/push/a%00b")),

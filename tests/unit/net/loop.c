@@ -189,6 +189,40 @@ static void moves_a_descriptor(void **unused)
     probe_close(&a);
 }
 
+static struct probe *to_move;
+
+static void move_other(struct io *io, uint32_t events)
+{
+    (void)events;
+    container_of(io, struct probe, io)->calls++;
+    moved_to = *to_move;
+    loop_move(&loop, &moved_to.io, &to_move->io);
+    loop_remove(&loop, io);
+}
+
+/* What was on its way to the old place is not lost: it comes again, to the new one. */
+static void moves_another_in_the_same_turn(void **unused)
+{
+    (void)unused;
+    struct probe a, b;
+    probe_open(&a);
+    probe_open(&b);
+    a.io.fn = move_other;
+    to_move = &b;
+    make_ready(&a);
+    make_ready(&b);
+    loop_turn(&loop, 0);
+    assert_int_equal(a.calls, 1);
+    assert_int_equal(b.calls, 0);
+    assert_int_equal(moved_to.calls, 0);
+    loop_turn(&loop, 0);
+    assert_int_equal(b.calls, 0);
+    assert_int_equal(moved_to.calls, 1);
+    loop_remove(&loop, &moved_to.io);
+    probe_close(&a);
+    probe_close(&b);
+}
+
 static void tells_what_epoll_refuses(void **unused)
 {
     (void)unused;
@@ -281,6 +315,15 @@ static void reads_letters_that_wait(void **unused)
     assert_int_equal(n_ends, 1);
 }
 
+static void does_not_wait_when_busy(void **unused)
+{
+    (void)unused;
+    loop.busy = true;
+    loop_turn(&loop, -1);
+    loop_turn(&loop, -1);
+    assert_int_equal(n_ends, 2);
+}
+
 static void *post_one(void *unused)
 {
     (void)unused;
@@ -347,11 +390,13 @@ int main(void)
         WITH_LOOP(removes_another_in_the_same_turn),
         WITH_LOOP(removes_itself),
         WITH_LOOP(moves_a_descriptor),
+        WITH_LOOP(moves_another_in_the_same_turn),
         WITH_LOOP(tells_what_epoll_refuses),
         WITH_LOOP(waits_for_its_timers),
         WITH_LOOP(waits_no_longer_than_told),
         WITH_LOOP(reads_before_timers),
         WITH_LOOP(reads_letters_that_wait),
+        WITH_LOOP(does_not_wait_when_busy),
         WITH_LOOP(is_woken_by_a_letter),
         WITH_LOOP(reads_all_letters_of_all_threads),
     };
