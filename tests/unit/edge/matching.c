@@ -1,0 +1,143 @@
+/* Patterns matched in slices: the answer is the same however often it is interrupted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/names.h"
+#include "edge/matching.h"
+
+/* What was answered, in order: the numbers of the questions, and the last answer. */
+struct answers {
+    uint64_t numbers[8];
+    unsigned n;
+    struct buf last;
+};
+
+static void on_done(void *ctx, const struct bus_question *q, struct buf *part)
+{
+    struct answers *a = ctx;
+    a->numbers[a->n++] = q->number;
+    buf_fini(&a->last);
+    a->last = *part;
+    *part = BUF_INIT;
+}
+
+static struct bus_question *question(uint64_t number, const char *expression, bool count_only)
+{
+    struct bus_question *q = mem_zalloc(sizeof(*q));
+    atomic_init(&q->refs, 1);
+    q->number = number;
+    q->count_only = count_only;
+    assert_int_equal(pattern_new(&q->pattern, str_of(expression)), ERR_OK);
+    return q;
+}
+
+static void add(struct matching *m, struct bus_question *q, unsigned n_names, int64_t give_up_ms)
+{
+    struct buf names = BUF_INIT;
+    for (unsigned i = 0; i < n_names; i++) {
+        char name[32];
+        int len = snprintf(name, sizeof(name), "name-%u", i);
+        names_add(&names, str_make(name, (size_t)len));
+    }
+    matching_add(m, q, names, give_up_ms);
+    bus_question_unref(q);
+}
+
+static void answers_with_the_names_that_match(void **unused)
+{
+    (void)unused;
+    struct answers a = {0};
+    struct matching *m = matching_new(on_done, &a);
+    assert_false(matching_run(m, 0));
+    add(m, question(1, "^name-1.$", false), 100, 1000);
+    while (matching_run(m, 0))
+        ;
+    assert_int_equal(a.n, 1);
+    assert_int_equal(names_count(buf_as_str(&a.last)), 10);
+    struct str rest = buf_as_str(&a.last), name;
+    assert_true(names_next(&rest, &name));
+    assert_true(str_eq(name, STR("name-10")));
+    buf_fini(&a.last);
+    matching_free(m);
+}
+
+static void counts_by_hashes(void **unused)
+{
+    (void)unused;
+    struct answers a = {0};
+    struct matching *m = matching_new(on_done, &a);
+    add(m, question(1, "^name-7$", true), 100, 1000);
+    while (matching_run(m, 0))
+        ;
+    struct hash128 expected = hash_wide(STR("name-7"));
+    assert_int_equal(a.last.len, sizeof(expected));
+    assert_memory_equal(a.last.p, &expected, sizeof(expected));
+    buf_fini(&a.last);
+    matching_free(m);
+}
+
+/* An expression this slow needs many slices for so many names; what comes behind waits its turn. */
+static void goes_on_where_it_stopped(void **unused)
+{
+    (void)unused;
+    struct answers a = {0};
+    struct matching *m = matching_new(on_done, &a);
+    unsigned slices = 1;
+    add(m, question(1, "name-[0-9]*9$", false), 200000, 1000);
+    add(m, question(2, "^name-0$", false), 10, 1000);
+    add(m, question(3, "nothing", false), 0, 1000);
+    while (matching_run(m, 0))
+        slices++;
+    assert_true(slices > 1);
+    assert_int_equal(a.n, 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(a.numbers[i], i + 1);
+    assert_int_equal(a.last.len, 0);
+    buf_fini(&a.last);
+    matching_free(m);
+}
+
+static void gives_up_when_nobody_waits(void **unused)
+{
+    (void)unused;
+    struct answers a = {0};
+    struct matching *m = matching_new(on_done, &a);
+    add(m, question(1, "x", false), 100, 1000);
+    add(m, question(2, "^name-5$", false), 100, 2000);
+    while (matching_run(m, 1000))
+        ;
+    assert_int_equal(a.n, 1);
+    assert_int_equal(a.numbers[0], 2);
+    assert_int_equal(names_count(buf_as_str(&a.last)), 1);
+    buf_fini(&a.last);
+    matching_free(m);
+}
+
+static void forgets_what_is_open_when_freed(void **unused)
+{
+    (void)unused;
+    struct answers a = {0};
+    struct matching *m = matching_new(on_done, &a);
+    add(m, question(1, "x", false), 100, 1000);
+    add(m, question(2, "x", false), 100, 1000);
+    matching_free(m);
+    assert_int_equal(a.n, 0);
+}
+
+int main(void)
+{
+    hash_seed();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_with_the_names_that_match),
+        cmocka_unit_test(counts_by_hashes),
+        cmocka_unit_test(goes_on_where_it_stopped),
+        cmocka_unit_test(gives_up_when_nobody_waits),
+        cmocka_unit_test(forgets_what_is_open_when_freed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
