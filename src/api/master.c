@@ -134,14 +134,21 @@ static void on_channels_matched(void *ctx, uint64_t call, const struct bus_answe
     struct api_reply reply = {0};
     struct str rest = a->names, name;
     enum err e = ERR_OK;
-    if (a->count * p->data.len > API_PATTERN_BYTES_MAX) {
+    if (a->n_missing) {
+        /* All or nothing: half a push would come twice to some when it is tried again. */
+        api_text(&reply, 504, "the channels were not matched in time, nothing was sent");
+    } else if (a->count * p->data.len > API_PATTERN_BYTES_MAX) {
         api_text(&reply, 413, "data is too large for the number of channels that match");
     } else {
-        while (!e && names_next(&rest, &name))
+        unsigned sent = 0;
+        while (!e && names_next(&rest, &name)) {
             e = publish(p->api, MSG_CHANNEL, buf_as_str(&p->app), name, buf_as_str(&p->event),
                         buf_as_str(&p->data));
+            sent += !e;
+        }
         if (e) {
             api_refuse(&reply, e);
+            buf_printf(&reply.body, "; sent %u of %llu", sent, (unsigned long long)a->count);
         } else {
             struct buf *out = api_json(&reply);
             buf_printf(out, "{\"total\":%llu,\"pattern\":", (unsigned long long)a->count);

@@ -18,7 +18,7 @@ struct job {
 struct matching {
     matching_done_fn *done;
     void *ctx;
-    struct job *first, **end; /* oldest first: each is finished before the next begins */
+    struct job *first, **end; /* in the order of their turns */
 };
 
 struct matching *matching_new(matching_done_fn *done, void *ctx)
@@ -30,12 +30,24 @@ struct matching *matching_new(matching_done_fn *done, void *ctx)
     return m;
 }
 
-static void drop_first(struct matching *m)
+static struct job *take_first(struct matching *m)
 {
     struct job *j = m->first;
     m->first = j->next;
     if (!m->first)
         m->end = &m->first;
+    return j;
+}
+
+static void put_last(struct matching *m, struct job *j)
+{
+    j->next = NULL;
+    *m->end = j;
+    m->end = &j->next;
+}
+
+static void job_free(struct job *j)
+{
     bus_question_unref(j->question);
     buf_fini(&j->names);
     buf_fini(&j->part);
@@ -47,7 +59,7 @@ void matching_free(struct matching *m)
     if (!m)
         return;
     while (m->first)
-        drop_first(m);
+        job_free(take_first(m));
     mem_free(m);
 }
 
@@ -58,8 +70,7 @@ void matching_add(struct matching *m, struct bus_question *q, struct buf names, 
     j->names = names;
     j->rest = buf_as_str(&j->names);
     j->give_up_ms = give_up_ms;
-    *m->end = j;
-    m->end = &j->next;
+    put_last(m, j);
 }
 
 static int64_t clock_us(void)
@@ -96,15 +107,17 @@ bool matching_run(struct matching *m, int64_t now_ms)
 {
     if (!m->first)
         return false;
-    int64_t until_us = clock_us() + MATCHING_SLICE_US;
-    do {
-        struct job *j = m->first;
+    int64_t now_us = clock_us(), until_us = now_us + MATCHING_SLICE_US;
+    for (; m->first && now_us < until_us; now_us = clock_us()) {
+        struct job *j = take_first(m);
         if (now_ms >= j->give_up_ms) {
-            drop_first(m);
-        } else if (match_some(j, until_us)) {
+            job_free(j);
+        } else if (match_some(j, now_us + MATCHING_TURN_US)) {
             m->done(m->ctx, j->question, &j->part);
-            drop_first(m);
+            job_free(j);
+        } else {
+            put_last(m, j);
         }
-    } while (m->first && clock_us() < until_us);
+    }
     return m->first != NULL;
 }

@@ -2,13 +2,14 @@
  *
  * An expression may take milliseconds for one long name, and an app may have a hundred thousand
  * channels: so a worker matches for MATCHING_SLICE_US a turn, on a copy of the names as they were
- * when the question came, and serves its sockets in between. */
+ * when the question came, and serves its sockets in between. Questions take turns of
+ * MATCHING_TURN_US, so that a quick one does not wait for a slow one. */
 #ifndef EDGE_MATCHING_H
 #define EDGE_MATCHING_H
 #include "base/buf.h"
 #include "bus/seat.h"
 
-enum { MATCHING_SLICE_US = 2000 };
+enum { MATCHING_SLICE_US = 2000, MATCHING_TURN_US = 250 };
 
 struct matching; /* one worker's */
 

@@ -534,8 +534,9 @@ static void tells_of_missing_parts(void **unused)
     (void)unused;
     expect_form("POST /api/push/app", "channel_pattern=a&event=ev&data=text", "later");
     give_answer("a1;", NULL);
-    expect_answered("200 json Gusher-Missing-Parts: 1\r\n{\"total\":1,\"pattern\":\"a\"}");
-    expect_published("channel app a1 ev \"text\"\n");
+    expect_answered("504 text Gusher-Missing-Parts: 1\r\n"
+                    "the channels were not matched in time, nothing was sent");
+    expect_published("");
     expect("GET /api/app/channels/count", "later");
     give_answer("a;b;", NULL);
     expect_answered("200 json Gusher-Missing-Parts: 1\r\n{\"count\":2}");
@@ -550,7 +551,7 @@ static void stops_a_pattern_push_at_a_full_bus(void **unused)
     bus.n_most = 1;
     expect_form("POST /api/push/app", "channel_pattern=a&event=ev&data=1", "later");
     give_answer("a1;a2;a3;", "");
-    expect_answered("503 text Retry-After: 1\r\nserver busy, try again");
+    expect_answered("503 text Retry-After: 1\r\nserver busy, try again; sent 1 of 3");
     expect_published("channel app a1 ev 1\n");
 }
 
