@@ -104,9 +104,10 @@ static unsigned find_places(const struct api *a, unsigned roles, struct str path
         struct str prefix = a->options.master_prefix;
         places[n++] = (struct place){api_master_commands, api_n_master_commands, prefix};
         places[n++] = (struct place){api_master_queries, api_n_master_queries, prefix};
-        /* The seed document writes the queries without the prefix. A path below the prefix is
-         * never read that way, or "/api/channels" would ask for an app named "api". */
-        if (prefix.len && !is_below(path, prefix))
+        /* The seed document writes the queries without the prefix. A path below a prefix is never
+         * read that way, or "/api/channels" would ask for an app named "api". */
+        bool below_slave = roles & API_SLAVE && is_below(path, a->options.slave_prefix);
+        if (prefix.len && !is_below(path, prefix) && !below_slave)
             places[n++] = (struct place){api_master_queries, api_n_master_queries, STR_EMPTY};
     }
     return n;

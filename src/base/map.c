@@ -90,7 +90,7 @@ void map_remove(struct map *m, const void *item)
     m->n--;
     if (!m->n)
         map_fini(m);
-    else if (m->places > MAP_PLACES_MIN && m->n < m->places / 8)
+    else if (m->places >= 4 * MAP_PLACES_MIN && m->n < m->places / 8)
         resize(m, m->places / 4);
 }
 

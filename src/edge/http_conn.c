@@ -198,7 +198,7 @@ static void go_on(struct http_conn *h)
     struct buf stash = h->stash;
     h->stash = BUF_INIT;
     conn_resume(&h->conn);
-    process(h, stash.p, stash.len);
+    process(h, stash.len ? stash.p : (char[1]){0}, stash.len);
     buf_fini(&stash);
 }
 

@@ -26,7 +26,8 @@ enum err address_parse(struct address *out, const char *text)
     if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
         text++;
         len -= 2;
-    }
+    } else if (memchr(text, ':', len))
+        return ERR_PROTO; /* an IPv6 address without brackets: which colon is the port's? */
     if (len >= sizeof(host))
         return ERR_PROTO;
     memcpy(host, text, len);

@@ -92,10 +92,5 @@ int timer_wait_ms(const struct timer_wheel *w, int64_t now_ms)
         int64_t due = base + (int64_t)(int32_t)(start + ahead - tick_of(now_ms)) * TIMER_GRAIN_MS;
         return due > now_ms ? (int)(due - now_ms) : 0;
     }
-    /* The search ends a slot word early at the wrap; what is left is in the word it began in. */
-    for (unsigned word = 0; word < TIMER_SLOTS / 64; word++) {
-        if (w->used[word])
-            return TIMER_GRAIN_MS;
-    }
     return -1;
 }

@@ -67,6 +67,7 @@ static void refuses_junk(void **unused)
     expect_junk("127.0.0.1:0x50");
     expect_junk("256.0.0.1:80");
     expect_junk("[::1:80");
+    expect_junk("::1:80");
     expect_junk("[zz]:80");
     expect_junk("no such host:80");
     char longest[400];
