@@ -45,7 +45,7 @@ static const struct option options[] = {
     {CONFIG_ALL | CONFIG_SLAVE, "max-subscriptions", "GUSHER_MAX_SUBSCRIPTIONS", "10000", NUMBER,
      AT(max_subscriptions), 1, 1000000, "N",
      "Channels one socket may be subscribed to; more are answered by an error event."},
-    {SERVERS, "send-queue-messages", "GUSHER_SEND_QUEUE_MESSAGES", "256", NUMBER,
+    {SERVERS, "send-queue-messages", "GUSHER_SEND_QUEUE_MESSAGES", "16384", NUMBER,
      AT(send_queue_messages), 1, 1000000, "N",
      "Messages that may wait for one connection; one more closes it as too slow."},
     {SERVERS, "send-queue-bytes", "GUSHER_SEND_QUEUE_BYTES", "16777216", NUMBER,

@@ -338,6 +338,10 @@ static int run_all(const struct config *c, const char *program)
     if (!c->dev && !c->public_pem_file)
         return fail(EXIT_USAGE, "a public key is needed to verify JWTs: --public-pem-file "
                                 "(GUSHER_PUBLIC_PEM_FILE), or --dev to try things out");
+    if (c->pong_timeout <= c->ping_interval)
+        return fail(EXIT_USAGE,
+                    "--pong-timeout must be longer than --ping-interval, or every socket "
+                    "would be closed before it could answer its first ping");
     if (!add_listen(&o, c->api_listen, API_SLAVE, "api-listen") ||
         !add_listen(&o, c->master_api_listen, API_MASTER, "master-api-listen"))
         return EXIT_USAGE;

@@ -17,7 +17,8 @@ enum {
     API_BATCH_MAX = 10000,             /* messages of one push_batch */
     API_GRANTS_MAX = 10000,            /* permissions of one reload, */
     API_GRANTS_BYTES_MAX = 512 << 10,  /* and the bytes of the parameter, also of an add */
-    API_PATTERN_BYTES_MAX = 256 << 20, /* data of a pattern push, times the channels it matches */
+    API_PATTERN_BYTES_MAX = 256 << 20, /* of all messages of a pattern push: its data, */
+    API_PATTERN_MESSAGE_BYTES = 256,   /* and this for each channel */
 };
 
 enum api_role { API_SLAVE = 1, API_MASTER = 2 }; /* bits: a listener may serve both */

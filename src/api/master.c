@@ -41,6 +41,16 @@ static enum err publish(struct api *a, enum msg_kind kind, struct str app, struc
     return e;
 }
 
+/* Message number `n` of a push of several: only the first one can be refused for being too much. */
+static enum err publish_nth(struct api *a, uint64_t n, struct str app, struct str channel,
+                            struct str event, struct str data)
+{
+    struct msg *m = msg_new(MSG_CHANNEL, app, channel, event, data);
+    enum err e = n ? bus_publish_more(a->bus, m) : bus_publish(a->bus, m);
+    msg_unref(m);
+    return e;
+}
+
 /* ---- pushes ---- */
 
 static enum api_outcome on_push_channel(struct api_call *c)
@@ -137,18 +147,14 @@ static void on_channels_matched(void *ctx, uint64_t call, const struct bus_answe
     if (a->n_missing) {
         /* All or nothing: half a push would come twice to some when it is tried again. */
         api_text(&reply, 504, "the channels were not matched in time, nothing was sent");
-    } else if (a->count * p->data.len > API_PATTERN_BYTES_MAX) {
+    } else if (a->count * (p->data.len + API_PATTERN_MESSAGE_BYTES) > API_PATTERN_BYTES_MAX) {
         api_text(&reply, 413, "data is too large for the number of channels that match");
     } else {
-        unsigned sent = 0;
-        while (!e && names_next(&rest, &name)) {
-            e = publish(p->api, MSG_CHANNEL, buf_as_str(&p->app), name, buf_as_str(&p->event),
-                        buf_as_str(&p->data));
-            sent += !e;
-        }
+        for (uint64_t n = 0; !e && names_next(&rest, &name); n++)
+            e = publish_nth(p->api, n, buf_as_str(&p->app), name, buf_as_str(&p->event),
+                            buf_as_str(&p->data));
         if (e) {
             api_refuse(&reply, e);
-            buf_printf(&reply.body, "; sent %u of %llu", sent, (unsigned long long)a->count);
         } else {
             struct buf *out = api_json(&reply);
             buf_printf(out, "{\"total\":%llu,\"pattern\":", (unsigned long long)a->count);
@@ -249,12 +255,11 @@ static struct str text_or_empty(struct json value, struct buf *scratch)
     return value.type == JSON_STRING ? json_text(value, scratch) : STR_EMPTY;
 }
 
-static enum err publish_element(struct api_call *c, const struct element *element)
+static enum err publish_element(struct api_call *c, uint64_t n, const struct element *element)
 {
     struct buf channel = BUF_INIT, event = BUF_INIT;
-    enum err e =
-        publish(c->api, MSG_CHANNEL, c->params[0], text_or_empty(element->channel, &channel),
-                text_or_empty(element->event, &event), element->data.text);
+    enum err e = publish_nth(c->api, n, c->params[0], text_or_empty(element->channel, &channel),
+                             text_or_empty(element->event, &event), element->data.text);
     buf_fini(&channel);
     buf_fini(&event);
     return e;
@@ -282,14 +287,10 @@ static enum api_outcome on_push_batch(struct api_call *c)
     while (!e && json_next(&it, NULL, &value)) {
         struct element element;
         read_element(value, &element);
-        e = publish_element(c, &element);
-        sent += !e;
+        e = publish_element(c, sent++, &element);
     }
-    if (e) {
-        api_refuse(c->reply, e);
-        buf_printf(&c->reply->body, "; sent %u of %u", sent, n);
-        return API_DONE;
-    }
+    if (e)
+        return api_refuse(c->reply, e);
     buf_printf(api_json(c->reply), "{\"total\":%u,\"cap\":%zu}", n, text.len);
     return API_DONE;
 }

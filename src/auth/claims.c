@@ -219,8 +219,9 @@ enum err claims_from_json(struct claims **out, struct str json, double now_s)
         if (texts[i].type != JSON_NULL)
             text_len += texts[i].text.len;
 
-    struct counted *counted = mem_alloc(sizeof *counted + n_channels * sizeof(struct str) +
-                                        n_remotes * sizeof(struct remote) + text_len);
+    size_t bytes = sizeof(struct counted) + n_channels * sizeof(struct str) +
+                   n_remotes * sizeof(struct remote) + text_len;
+    struct counted *counted = mem_alloc(bytes);
     struct str *channels = (struct str *)(counted + 1);
     struct remote *remotes = (struct remote *)(channels + n_channels);
     struct writer w = {.p = (char *)(remotes + n_remotes), .scratch = BUF_INIT};
@@ -234,6 +235,7 @@ enum err claims_from_json(struct claims **out, struct str json, double now_s)
         .has_channels = m.channels.type != JSON_NULL,
         .has_remotes = m.remotes.type != JSON_NULL,
         .exp_s = exp_s,
+        .bytes = bytes,
     };
     struct claims *c = &counted->c;
     c->app_key = place(&w, m.app_key);

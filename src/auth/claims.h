@@ -28,6 +28,7 @@ struct claims {
     /* The standard claims as JSON text, for decode; len 0 when missing or null. */
     struct str aud, exp, jti, iat, iss, nbf, sub;
     double exp_s; /* unix seconds; 0: never expires */
+    size_t bytes; /* of memory, all in all */
 };
 
 struct claims *claims_ref(struct claims *c);

@@ -27,6 +27,7 @@ struct tickets {
     uint64_t oldest, next;  /* serial numbers: [oldest, next) are in the ring */
     struct place *ring;     /* ticket s lies at s modulo n_places */
     uint32_t n_places, max; /* n_places is a power of two */
+    size_t bytes;           /* of the claims in the ring, a shared one as often as it is there */
 };
 
 /* One block at a time in ECB mode is just the cipher, and every block is another one: the serial
@@ -91,6 +92,7 @@ static void purge(struct tickets *t, int64_t now_ms)
         struct place *p = place_of(t, t->oldest);
         if (now_ms < p->expires_ms)
             return;
+        t->bytes -= p->c->bytes;
         claims_unref(p->c);
         t->oldest++;
     }
@@ -182,7 +184,8 @@ enum err ticket_issue(struct tickets *t, struct claims *c, int64_t now_ms, char 
     pthread_mutex_lock(&t->mutex);
     purge(t, now_ms);
     uint64_t n = t->next - t->oldest;
-    if (n < t->max) {
+    if (n < t->max && t->bytes + c->bytes <= TICKETS_BYTES_MAX) {
+        t->bytes += c->bytes;
         if (n == t->n_places)
             grow(t);
         *place_of(t, t->next) = (struct place){claims_ref(c), now_ms + TICKET_LIFE_MS};

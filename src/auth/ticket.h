@@ -16,6 +16,7 @@
 enum {
     TICKET_LEN = 36, /* 8-4-4-4-12 hexadecimal digits, lower case */
     TICKET_LIFE_MS = 60 * 1000,
+    TICKETS_BYTES_MAX = 256 << 20, /* of the claims behind all tickets that are held */
     TICKETS_MAX = 1 << 20, /* alive at once; beyond that issuing is refused */
 };
 
@@ -27,7 +28,7 @@ enum err tickets_new(struct tickets **out, uint32_t max);
 void tickets_free(struct tickets *t);
 
 /* Issues a ticket for `c` (a reference is taken) at `now_ms` (monotonic). Using a ticket neither
- * consumes nor prolongs it. ERR_FULL: `max` tickets are alive. */
+ * consumes nor prolongs it. ERR_FULL: `max` tickets, or TICKETS_BYTES_MAX of them, are alive. */
 enum err ticket_issue(struct tickets *t, struct claims *c, int64_t now_ms, char out[TICKET_LEN]);
 
 /* The claims behind `ticket`, in *out (release: claims_unref). ERR_NOT_FOUND: not one of ours;

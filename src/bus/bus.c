@@ -63,7 +63,12 @@ static void gather_free(struct gather *g)
 
 enum err bus_publish(struct bus_seat *s, struct msg *m)
 {
-    return s->backend.publish(s->backend.ctx, m);
+    return s->backend.publish(s->backend.ctx, m, false);
+}
+
+enum err bus_publish_more(struct bus_seat *s, struct msg *m)
+{
+    return s->backend.publish(s->backend.ctx, m, true);
 }
 
 /* ---- merging: a name that several parts know counts once ---- */

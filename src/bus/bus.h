@@ -26,6 +26,10 @@ struct bus_seat;
  * behind that nothing was sent to anyone. */
 enum err bus_publish(struct bus_seat *seat, struct msg *m);
 
+/* Publishes one more message of a push that has begun: not refused because receivers are behind,
+ * so that a push is sent whole or not at all. The caller bounds how many there are. */
+enum err bus_publish_more(struct bus_seat *seat, struct msg *m);
+
 /* What is asked: a hub question, answered by names or only by their number. */
 struct bus_ask {
     enum hub_question_kind kind;

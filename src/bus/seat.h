@@ -22,8 +22,8 @@ void bus_question_unref(struct bus_question *q);
 /* What carries messages and questions. The embedded bus is the node itself (edge/node.c). */
 struct bus_backend {
     void *ctx;
-    /* Takes its own reference. ERR_FULL: nobody got it. */
-    enum err (*publish)(void *ctx, struct msg *m);
+    /* Takes its own reference. ERR_FULL: nobody got it; never when `begun` (bus_publish_more). */
+    enum err (*publish)(void *ctx, struct msg *m, bool begun);
     /* Sends the question to every part of the answer; *n_parts says how many calls of
      * bus_part_arrived will follow on the asker's thread. ERR_FULL: nobody got it. */
     enum err (*ask)(void *ctx, struct bus_question *q, unsigned *n_parts);

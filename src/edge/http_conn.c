@@ -15,8 +15,9 @@ struct http_conn {
     struct conn conn;
     struct worker *worker;
     struct timer timer;
-    uint64_t number;  /* in worker->http_conns: what a late answer is found by */
-    int64_t began_ms; /* when the request being read began */
+    uint64_t number;    /* in worker->http_conns: what a late answer is found by */
+    int64_t began_ms;   /* when the request being read began; 0: none is */
+    int64_t idle_by_ms; /* when a connection that reads no request is closed */
     unsigned roles;
     bool waiting;               /* for a late answer: nothing else is read meanwhile */
     bool head_only, keep_alive; /* of the request that waits */
@@ -30,15 +31,31 @@ static struct http_conn *self(struct conn *c)
     return container_of(c, struct http_conn, conn);
 }
 
-static void set_timer(struct http_conn *h, int64_t ms)
+/* One timer, set for whatever comes first: the connection's state says what that is. */
+static void rearm(struct http_conn *h)
 {
-    timer_set(&h->worker->loop.timers, &h->timer, h->worker->loop.now_ms + ms);
+    const struct worker_options *o = h->worker->options;
+    int64_t now = h->worker->loop.now_ms, due;
+    if (conn_is_ending(&h->conn))
+        due = now + WORKER_LINGER_MS;
+    else if (h->conn.stalled)
+        due = now + o->write_ms - conn_stalled_ms(&h->conn);
+    else if (h->conn.paused) /* an answer is under way, or output that is being taken */
+        due = 0;
+    else if (h->began_ms)
+        due = h->began_ms + o->request_ms[h->roles];
+    else
+        due = h->idle_by_ms;
+    if (due)
+        timer_set(&h->worker->loop.timers, &h->timer, due);
+    else
+        timer_stop(&h->worker->loop.timers, &h->timer);
 }
 
 static void finish(struct http_conn *h)
 {
     conn_finish(&h->conn);
-    set_timer(h, WORKER_LINGER_MS);
+    rearm(h);
 }
 
 /* ---- replies ---- */
@@ -82,15 +99,15 @@ static bool is_websocket(const struct http_request *r)
     return r->wants_websocket && r->headers[HTTP_H_WS_KEY].len;
 }
 
-/* True: the connection is a WebSocket now, `h` is gone at the turn's end. */
-static bool upgrade(struct http_conn *h, struct claims *claims, char *rest, size_t rest_len)
+/* The connection becomes a WebSocket, and `h` is gone at the turn's end; or it is refused. */
+static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size_t rest_len)
 {
     const struct http_request *r = &h->parser.request;
     struct str version = r->headers[HTTP_H_WS_VERSION];
     bool right_version = version.p && str_eq(version, STR("13"));
     if (is_websocket(r) && right_version && !h->draining) {
         ws_conn_open(h->worker, &h->conn, claims, r->headers[HTTP_H_WS_KEY], rest, rest_len);
-        return true;
+        return;
     }
     claims_unref(claims);
     struct api_reply reply = {0};
@@ -105,7 +122,6 @@ static bool upgrade(struct http_conn *h, struct claims *claims, char *rest, size
     buf_str(&reply.extra, STR("X-Content-Type-Options: nosniff\r\nSec-WebSocket-Version: 13\r\n"));
     send_reply(h, &reply, r->method == HTTP_M_HEAD, false);
     api_reply_fini(&reply);
-    return false;
 }
 
 /* ---- requests ---- */
@@ -145,17 +161,16 @@ static void wait_for_more(struct http_conn *h)
     struct worker *w = h->worker;
     bool slave = !(h->roles & API_MASTER);
     if (http_parser_is_idle(&h->parser)) {
-        if (h->draining)
-            conn_close(&h->conn);
-        else
-            set_timer(h, slave ? HTTP_IDLE_SLAVE_MS : HTTP_IDLE_MS);
         h->began_ms = 0;
+        h->idle_by_ms = w->loop.now_ms + (slave ? HTTP_IDLE_SLAVE_MS : HTTP_IDLE_MS);
+        if (h->draining)
+            finish(h);
+        rearm(h);
         return;
     }
-    if (!h->began_ms) {
+    if (!h->began_ms)
         h->began_ms = w->loop.now_ms;
-        set_timer(h, w->options->request_ms[h->roles]);
-    }
+    rearm(h);
     if (http_parser_wants_continue(&h->parser))
         conn_send_bytes(&h->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 }
@@ -188,7 +203,7 @@ static void process(struct http_conn *h, char *data, size_t len)
     /* Reading stops, so at most one read's worth is kept. */
     buf_add(&h->stash, data, len);
     conn_pause(&h->conn);
-    timer_stop(&h->worker->loop.timers, &h->timer);
+    rearm(h);
 }
 
 static void go_on(struct http_conn *h)
@@ -211,7 +226,7 @@ static void on_input(struct conn *c, char *data, size_t len)
 
 static void on_stall(struct conn *c)
 {
-    set_timer(self(c), self(c)->worker->options->write_ms);
+    rearm(self(c));
 }
 
 static void on_drained(struct conn *c)
@@ -219,6 +234,7 @@ static void on_drained(struct conn *c)
     struct http_conn *h = self(c);
     if (c->paused)
         go_on(h);
+    rearm(h);
 }
 
 static void on_gone(struct conn *c)
@@ -242,22 +258,24 @@ static const struct conn_ops ops = {.on_input = on_input,
 static void on_timer(struct timer *t)
 {
     struct http_conn *h = container_of(t, struct http_conn, timer);
+    const struct worker_options *o = h->worker->options;
+    int64_t now = h->worker->loop.now_ms;
     if (conn_is_ending(&h->conn)) {
-        conn_close(&h->conn);
-        return;
-    }
-    if (h->conn.stalled) {
-        int64_t left = h->worker->options->write_ms - conn_stalled_ms(&h->conn);
+        int64_t left = conn_farewell_ms(&h->conn, o->write_ms);
         if (left <= 0)
             conn_close(&h->conn);
         else
-            set_timer(h, left);
+            timer_set(&h->worker->loop.timers, &h->timer, now + left);
         return;
     }
-    if (h->began_ms)
-        refuse(h, 408);
-    else
+    if (h->conn.stalled && conn_stalled_ms(&h->conn) >= o->write_ms)
         conn_close(&h->conn);
+    else if (!h->conn.stalled && h->began_ms && now >= h->began_ms + o->request_ms[h->roles])
+        refuse(h, 408);
+    else if (!h->conn.stalled && !h->began_ms && now >= h->idle_by_ms)
+        conn_close(&h->conn);
+    else
+        rearm(h);
 }
 
 void http_conn_open(struct worker *w, int fd, unsigned roles)
@@ -274,7 +292,8 @@ void http_conn_open(struct worker *w, int fd, unsigned roles)
     h->number = slots_add(&w->http_conns, h);
     http_parser_init(&h->parser, w->options->body_max[roles]);
     worker_conn_came(w);
-    set_timer(h, w->options->request_ms[roles]);
+    h->idle_by_ms = w->loop.now_ms + w->options->request_ms[roles];
+    rearm(h);
 }
 
 void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply *r)

@@ -28,18 +28,20 @@ void mail_free(struct mail *m)
     mem_free(m);
 }
 
-static void throw_away(void *reader, struct letter *l)
+static unsigned throw_away(void *reader, struct letter *l)
 {
     (void)reader;
     mail_free(container_of(l, struct mail, letter));
+    return 0;
 }
 
 void node_fini(struct node *n)
 {
     for (unsigned i = 0; i < n->n_workers; i++) {
         if (n->inboxes[i])
-            inbox_read(n->inboxes[i], throw_away, NULL);
+            inbox_read(n->inboxes[i], 1, throw_away, NULL);
         inbox_free(n->inboxes[i]);
+        n->inboxes[i] = NULL;
     }
     interest_free(n->interest);
     n->interest = NULL;
@@ -98,11 +100,11 @@ static bool all_have_room(const struct node *n, uint64_t workers)
     return true;
 }
 
-static enum err publish(void *ctx, struct msg *msg)
+static enum err publish(void *ctx, struct msg *msg, bool begun)
 {
     struct node *n = ctx;
     uint64_t workers = receivers(n, msg);
-    if (!all_have_room(n, workers))
+    if (!begun && !all_have_room(n, workers))
         return ERR_FULL;
     for (uint64_t left = workers; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);

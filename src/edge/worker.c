@@ -7,7 +7,13 @@
 #include "edge/http_conn.h"
 #include "edge/ws_conn.h"
 
-enum { WORKER_SCRATCH_KEEP = 256 * 1024 }; /* bytes of scratch memory that stay between uses */
+enum {
+    FAREWELLS_OVER_MS = 24 * 3600 * 1000,
+    WORKER_SCRATCH_KEEP = 256 * 1024, /* bytes of scratch memory that stay between uses */
+    /* A letter costs this and a byte each of its data: so a reading of the inbox is at most 64
+     * messages, or about a megabyte of them, for any one socket. */
+    WORKER_LETTER_COST = LOOP_LETTERS_BUDGET / 64,
+};
 
 void worker_conn_came(struct worker *w)
 {
@@ -84,13 +90,15 @@ static void begin_stop(struct worker *w)
     timer_set(&w->loop.timers, &w->stop_deadline, w->loop.now_ms + WORKER_STOP_MS);
 }
 
-static void read_letter(void *reader, struct letter *l)
+static unsigned read_letter(void *reader, struct letter *l)
 {
     struct worker *w = reader;
     struct mail *m = container_of(l, struct mail, letter);
+    unsigned cost = WORKER_LETTER_COST;
     switch (m->kind) {
     case MAIL_MSG:
         node_msg_read(w->node, w->index, m->msg);
+        cost += (unsigned)m->msg->data.len;
         hub_dispatch(w->hub, m->msg);
         ws_conns_close_slow(w);
         break;
@@ -105,6 +113,7 @@ static void read_letter(void *reader, struct letter *l)
         break;
     }
     mail_free(m);
+    return cost;
 }
 
 static void end_turn(void *ctx)
@@ -218,6 +227,10 @@ void worker_free(struct worker *w)
     bus_seat_free(w->seat); /* its last answers still find their connections */
     http_conns_close(w);
     ws_conns_go_away(w);
+    net_end_turn(&w->net);
+    /* Farewells that are still under way are over: their timers close them. */
+    w->loop.now_ms += FAREWELLS_OVER_MS;
+    timer_run(&w->loop.timers, w->loop.now_ms);
     net_end_turn(&w->net);
     net_fini(&w->net);
     matching_free(w->matching);

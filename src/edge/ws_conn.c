@@ -85,14 +85,12 @@ static void close_with(struct ws_conn *s, enum log_level level, unsigned code, s
     log_close(s, level, code, why);
     struct buf frame = BUF_INIT;
     ws_frame_close(&frame, (uint16_t)code, why);
-    if (conn_send_bytes(&s->conn, buf_as_str(&frame)) == ERR_FULL) {
-        /* What it has not begun to take it will not get; the last word goes in its place. */
+    /* What it has not begun to take although it is over its limits it will not get. */
+    if (s->is_slow)
         conn_drop_unsent(&s->conn);
-        conn_send_bytes(&s->conn, buf_as_str(&frame));
-    }
+    conn_finish_with(&s->conn, buf_as_str(&frame));
     buf_fini(&frame);
     leave(s);
-    conn_finish(&s->conn);
     timer_set(&s->worker->loop.timers, &s->timer, s->worker->loop.now_ms + WORKER_LINGER_MS);
 }
 
@@ -113,14 +111,20 @@ void ws_conn_deliver(void *worker, struct hub_socket *socket, struct blob *b)
         mark_slow(s);
 }
 
+static void close_slow(struct ws_conn *s)
+{
+    s->is_slow = true;
+    LOG(LOG_WARN, "socket_too_slow", LOG_INT("queued_bytes", s->conn.queued_bytes),
+        LOG_INT("queue_bytes_max", s->worker->options->queue_bytes_max),
+        LOG_INT("queue_messages_max", s->worker->options->queue_messages_max));
+    close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));
+}
+
 void ws_conns_close_slow(struct worker *w)
 {
     for (struct ws_conn *s; (s = w->too_slow);) {
         w->too_slow = s->next_slow;
-        LOG(LOG_WARN, "socket_too_slow", LOG_INT("queued_bytes", s->conn.queued_bytes),
-            LOG_INT("queue_bytes_max", w->options->queue_bytes_max),
-            LOG_INT("queue_messages_max", w->options->queue_messages_max));
-        close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));
+        close_slow(s);
     }
 }
 
@@ -130,7 +134,7 @@ static void reply(struct ws_conn *s, struct buf *payload, enum ws_op op)
 {
     struct blob *b = end_payload(payload, op);
     if (conn_send(&s->conn, b))
-        close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));
+        close_slow(s);
     blob_unref(b);
 }
 
@@ -222,7 +226,7 @@ static void ping(struct ws_conn *s)
     const struct worker_options *o = s->worker->options;
     s->ping_at = (uint32_t)(s->worker->loop.now_ms + o->ping_ms);
     if (conn_send(&s->conn, s->worker->ping))
-        close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));
+        close_slow(s);
     else if (o->idle_rule && !s->socket.n_subs)
         close_with(s, LOG_INFO, WS_POLICY, STR("idle: no subscription"));
 }
@@ -231,7 +235,11 @@ static void on_timer(struct timer *t)
 {
     struct ws_conn *s = container_of(t, struct ws_conn, timer);
     if (conn_is_ending(&s->conn)) {
-        conn_close(&s->conn);
+        int64_t left = conn_farewell_ms(&s->conn, s->worker->options->write_ms);
+        if (left > 0)
+            timer_set(&s->worker->loop.timers, &s->timer, s->worker->loop.now_ms + left);
+        else
+            conn_close(&s->conn);
         return;
     }
     if (s->conn.stalled && conn_stalled_ms(&s->conn) >= s->worker->options->write_ms) {

@@ -266,9 +266,11 @@ void http_parser_fini(struct http_parser *p)
     buf_fini(&p->body_part);
 }
 
-static int status_of(llhttp_errno_t e)
+static int status_of(const llhttp_t *l, llhttp_errno_t e)
 {
-    return e == HPE_INVALID_VERSION ? 505 : 400;
+    /* llhttp also calls it a wrong version when a good one is followed by something odd. */
+    bool good = l->http_major == 1 && l->http_minor <= 1;
+    return e == HPE_INVALID_VERSION && !good ? 505 : 400;
 }
 
 enum err http_parse(struct http_parser *p, const char *data, size_t len, size_t *used, int *status)
@@ -302,7 +304,7 @@ enum err http_parse(struct http_parser *p, const char *data, size_t len, size_t 
         return ERR_OK;
     }
     *used = len;
-    *status = p->refusal ? p->refusal : status_of(e);
+    *status = p->refusal ? p->refusal : status_of(l, e);
     return ERR_PROTO;
 }
 

@@ -10,7 +10,7 @@ extern "C" {
 
 enum {
     PATTERN_BYTES_MAX = 4096,     /* of the expression */
-    PATTERN_MEMORY_MAX = 8 << 20, /* bytes RE2 may use for one expression */
+    PATTERN_MEMORY_MAX = 2 << 20, /* bytes RE2 may use for one expression */
 };
 
 struct pattern; /* immutable; any number of threads may match at once */

@@ -269,10 +269,9 @@ enum err conn_send(struct conn *c, struct blob *b)
     if (conn_is_ending(c) || !b->len)
         return ERR_OK;
     if (over_limit(c, b)) {
-        /* A burst within one turn is no slow reader: write before judging. A stalled one was
-         * written to when it stalled; epoll tells when that may be tried again. */
-        if (!c->stalled)
-            flush(c);
+        /* A burst within one turn is no slow reader, nor one that has read since it stalled:
+         * write before judging. */
+        flush(c);
         if (c->closed)
             return ERR_OK;
         if (over_limit(c, b))
@@ -372,6 +371,14 @@ void conn_finish(struct conn *c)
         mark_dirty(c);
 }
 
+void conn_finish_with(struct conn *c, struct str last_word)
+{
+    if (conn_is_ending(c))
+        return;
+    enqueue(c, blob_of(last_word));
+    conn_finish(c);
+}
+
 void conn_close(struct conn *c)
 {
     mark_closed(c);
@@ -396,6 +403,14 @@ void conn_move(struct conn *to, struct conn *from, const struct conn_ops *ops)
 uint32_t conn_stalled_ms(const struct conn *c)
 {
     return c->stalled && c->first ? (uint32_t)c->net->loop->now_ms - c->stalled_since : 0;
+}
+
+int64_t conn_farewell_ms(const struct conn *c, int64_t write_ms)
+{
+    if (c->closed || !c->first)
+        return 0;
+    int64_t left = write_ms - conn_stalled_ms(c);
+    return left > CONN_FAREWELL_STEP_MS ? CONN_FAREWELL_STEP_MS : left;
 }
 
 static void let_go(struct conn *c)

@@ -14,8 +14,9 @@
 #include "net/loop.h"
 
 enum {
-    CONN_READ_BYTES = 64 * 1024, /* the one read buffer of a thread */
-    CONN_IOV = 256,              /* blobs in one gathered write */
+    CONN_READ_BYTES = 64 * 1024,  /* the one read buffer of a thread */
+    CONN_FAREWELL_STEP_MS = 1000, /* how often an ending connection with output is looked at */
+    CONN_IOV = 256,               /* blobs in one gathered write */
     /* Input thrown away after conn_finish, before giving up: a client may be in the middle of a
      * body when its refusal comes, and would lose the answer to a reset. */
     CONN_LINGER_BYTES = 64 << 20,
@@ -104,6 +105,9 @@ void conn_resume(struct conn *c);
  * conn_close when it has passed. */
 void conn_finish(struct conn *c);
 
+/* The same with a last word behind what is queued, whatever the limits. */
+void conn_finish_with(struct conn *c, struct str last_word);
+
 /* Ends at once; what is queued is lost. Fine to call twice. */
 void conn_close(struct conn *c);
 
@@ -114,6 +118,11 @@ void conn_move(struct conn *to, struct conn *from, const struct conn_ops *ops);
 
 /* For how long the kernel has taken nothing although something waits; 0: not stalled. */
 uint32_t conn_stalled_ms(const struct conn *c);
+
+/* An ending connection's owner asks, when the farewell's time is over, how long to wait on: while
+ * the peer still takes what is queued (write_ms is what it may let pass without taking anything) it
+ * is not. 0: conn_close now. */
+int64_t conn_farewell_ms(const struct conn *c, int64_t write_ms);
 
 static inline bool conn_is_ending(const struct conn *c)
 {

@@ -10,7 +10,8 @@ struct inbox {
     atomic_uint unread;
     atomic_bool asleep;
     unsigned cap;
-    int fd; /* eventfd, rings the reader's loop */
+    int fd;               /* eventfd, rings the reader's loop */
+    struct letter *taken; /* the reader's: oldest first, not read yet */
 };
 
 enum err inbox_new(struct inbox **out, unsigned cap)
@@ -29,7 +30,7 @@ void inbox_free(struct inbox *b)
 {
     if (!b)
         return;
-    assert(!atomic_load(&b->newest));
+    assert(!atomic_load(&b->newest) && !b->taken);
     close(b->fd);
     mem_free(b);
 }
@@ -80,24 +81,24 @@ static struct letter *oldest_first(struct letter *newest)
     return oldest;
 }
 
-unsigned inbox_read(struct inbox *b, letter_fn *read_one, void *reader)
+unsigned inbox_read(struct inbox *b, unsigned budget, letter_fn *read_one, void *reader)
 {
-    if (!atomic_load(&b->newest))
-        return 0;
-    struct letter *l = oldest_first(atomic_exchange(&b->newest, NULL));
     unsigned n = 0;
-    for (struct letter *next; l; l = next, n++) {
-        next = l->next; /* read_one may free l */
-        read_one(reader, l);
+    if (!b->taken && atomic_load(&b->newest))
+        b->taken = oldest_first(atomic_exchange(&b->newest, NULL));
+    for (unsigned cost = 0; b->taken && cost < budget; n++) {
+        struct letter *l = b->taken;
+        b->taken = l->next; /* read_one may free l */
+        atomic_fetch_sub(&b->unread, 1);
+        cost += read_one(reader, l);
     }
-    atomic_fetch_sub(&b->unread, n);
     return n;
 }
 
 bool inbox_sleep(struct inbox *b)
 {
     atomic_store(&b->asleep, true);
-    return atomic_load(&b->newest) != NULL;
+    return b->taken || atomic_load(&b->newest);
 }
 
 void inbox_wake(struct inbox *b)

@@ -11,8 +11,9 @@ struct letter { /* first member of whatever is sent */
     struct letter *next;
 };
 
-/* Called on the reading thread for each letter; takes ownership of `l`. */
-typedef void letter_fn(void *reader, struct letter *l);
+/* Called on the reading thread for each letter; takes ownership of `l`. Returns what carrying it
+ * out cost, in a measure of the reader's own. */
+typedef unsigned letter_fn(void *reader, struct letter *l);
 
 /* Makes an inbox for at most `cap` unread letters, in *out (release: inbox_free).
  * ERR_SYS: no descriptor left, errno is set and *out untouched. */
@@ -29,8 +30,9 @@ void inbox_post_always(struct inbox *b, struct letter *l);
 /* Whether `n` more letters would be taken now. */
 bool inbox_has_room(const struct inbox *b, unsigned n);
 
-/* Reads what waits, oldest first; returns the number of letters. Reader only. */
-unsigned inbox_read(struct inbox *b, letter_fn *read_one, void *reader);
+/* Reads what waits, oldest first, until the letters have cost `budget`; what is left, and what is
+ * posted meanwhile, is for the next call. Returns the number of letters. Reader only. */
+unsigned inbox_read(struct inbox *b, unsigned budget, letter_fn *read_one, void *reader);
 
 /* The reader is about to sleep on inbox_fd (readable: a letter came). True: letters wait, do not
  * sleep. After waking it calls inbox_wake, and inbox_silence if inbox_fd was readable. */

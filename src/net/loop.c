@@ -109,13 +109,13 @@ void loop_turn(struct loop *l, int wait_ms)
     take_time(l);
     /* Letters first: what was posted before a peer sent its bytes is carried out before them. And
      * again behind the input, which posts letters to this very thread. */
-    inbox_read(l->inbox, l->read_one, l->reader);
+    inbox_read(l->inbox, LOOP_LETTERS_BUDGET, l->read_one, l->reader);
     for (int i = 0; i < n; i++) {
         struct io *io = events[i].data.ptr;
         io->fn(io, events[i].events);
     }
     timer_run(&l->timers, l->now_ms);
-    inbox_read(l->inbox, l->read_one, l->reader);
+    inbox_read(l->inbox, LOOP_LETTERS_BUDGET, l->read_one, l->reader);
     if (l->end)
         l->end(l->end_ctx);
 }

@@ -11,6 +11,10 @@
 #include "net/inbox.h"
 #include "net/timer.h"
 
+/* What letters may cost in one reading (inbox_read); there are two a turn, and input and output
+ * are served in between. */
+enum { LOOP_LETTERS_BUDGET = 1 << 20 };
+
 struct io;
 typedef void io_fn(struct io *io, uint32_t events); /* EPOLLIN, EPOLLOUT, ... */
 

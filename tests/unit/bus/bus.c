@@ -22,10 +22,11 @@ static struct loop loop;
 static struct inbox *inbox;
 static struct bus_seat *seat;
 
-static enum err publish(void *ctx, struct msg *m)
+static enum err publish(void *ctx, struct msg *m, bool begun)
 {
     assert_ptr_equal(ctx, &backend);
     assert_int_equal(m->kind, MSG_USER);
+    assert_false(begun);
     backend.n_published++;
     return backend.error;
 }
@@ -41,10 +42,11 @@ static enum err ask(void *ctx, struct bus_question *q, unsigned *n_parts)
     return ERR_OK;
 }
 
-static void read_letter(void *reader, struct letter *l)
+static unsigned read_letter(void *reader, struct letter *l)
 {
     (void)reader;
     (void)l;
+    return 1;
 }
 
 static int set_up(void **unused)

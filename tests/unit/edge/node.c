@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <cmocka.h>
+#include <limits.h>
 
 enum { WORKERS = 4 };
 
@@ -40,7 +41,7 @@ struct reading {
     struct mail *mail[8]; /* the first ones; release: drop_reading */
 };
 
-static void read_one(void *ctx, struct letter *l)
+static unsigned read_one(void *ctx, struct letter *l)
 {
     struct reading *r = ctx;
     struct mail *m = container_of(l, struct mail, letter);
@@ -51,12 +52,13 @@ static void read_one(void *ctx, struct letter *l)
         r->mail[r->n_kept++] = m;
     else
         mail_free(m);
+    return 1;
 }
 
 static struct reading read_mail(unsigned worker)
 {
     struct reading r = {.worker = worker};
-    inbox_read(node.inboxes[worker], read_one, &r);
+    inbox_read(node.inboxes[worker], UINT_MAX, read_one, &r);
     return r;
 }
 
@@ -85,7 +87,7 @@ static unsigned who_got(const struct msg *m)
 
 static enum err publish(struct msg *m)
 {
-    return backend.publish(backend.ctx, m);
+    return backend.publish(backend.ctx, m, false);
 }
 
 /* Publishes; who got it? The message is released. */

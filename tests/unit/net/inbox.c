@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <limits.h>
 
 enum { POSTERS = 4, DEADLINE_MS = 20000 };
 
@@ -37,7 +38,7 @@ struct reader {
     sem_t *read; /* one of each poster, or NULL */
 };
 
-static void read_one(void *ctx, struct letter *l)
+static unsigned read_one(void *ctx, struct letter *l)
 {
     struct reader *r = ctx;
     struct numbered *n = container_of(l, struct numbered, letter);
@@ -47,6 +48,7 @@ static void read_one(void *ctx, struct letter *l)
     if (r->read)
         sem_post(&r->read[n->poster]);
     mem_free(n);
+    return 1;
 }
 
 static struct inbox *new_inbox(unsigned cap)
@@ -67,14 +69,14 @@ static void keeps_the_order(void **unused)
     (void)unused;
     struct inbox *b = new_inbox(100);
     struct reader r = {.n = 0};
-    assert_int_equal(inbox_read(b, read_one, &r), 0);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 0);
     for (unsigned i = 0; i < 50; i++)
         assert_int_equal(inbox_post(b, write_letter(0, i)), ERR_OK);
-    assert_int_equal(inbox_read(b, read_one, &r), 50);
-    assert_int_equal(inbox_read(b, read_one, &r), 0);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 50);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 0);
     for (unsigned i = 50; i < 60; i++)
         inbox_post_always(b, write_letter(0, i));
-    assert_int_equal(inbox_read(b, read_one, &r), 10);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 10);
     assert_int_equal(r.n, 60);
     inbox_free(b);
 }
@@ -96,16 +98,38 @@ static void refuses_above_the_cap(void **unused)
     inbox_post_always(b, refused);
     struct letter *again = write_letter(0, 4);
     assert_int_equal(inbox_post(b, again), ERR_FULL);
-    assert_int_equal(inbox_read(b, read_one, &r), 4);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 4);
     assert_true(inbox_has_room(b, 3));
     assert_int_equal(inbox_post(b, again), ERR_OK);
-    assert_int_equal(inbox_read(b, read_one, &r), 1);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 1);
     inbox_free(b);
 }
 
-static void post_again(void *inbox, struct letter *l)
+static unsigned post_again(void *inbox, struct letter *l)
 {
     inbox_post_always(inbox, l);
+    return 1;
+}
+
+/* A reading stops when it has cost enough; the rest comes first in the next one. */
+static void stops_at_its_budget(void **unused)
+{
+    (void)unused;
+    struct inbox *b = new_inbox(8);
+    struct reader r = {.n = 0};
+    for (unsigned i = 0; i < 5; i++)
+        inbox_post_always(b, write_letter(0, i));
+    assert_int_equal(inbox_read(b, 2, read_one, &r), 2);
+    inbox_post_always(b, write_letter(0, 5));
+    assert_true(inbox_sleep(b)); /* there is more to read */
+    inbox_wake(b);
+    assert_false(inbox_has_room(b, 5));
+    assert_true(inbox_has_room(b, 4));
+    assert_int_equal(inbox_read(b, 10, read_one, &r), 3);
+    assert_int_equal(inbox_read(b, 10, read_one, &r), 1);
+    assert_int_equal(r.n, 6);
+    assert_false(inbox_sleep(b));
+    inbox_free(b);
 }
 
 /* What is posted while letters are read waits for the next reading. */
@@ -116,9 +140,9 @@ static void reads_what_waited(void **unused)
     struct reader r = {.n = 0};
     inbox_post_always(b, write_letter(0, 0));
     inbox_post_always(b, write_letter(0, 1));
-    assert_int_equal(inbox_read(b, post_again, b), 2);
-    assert_int_equal(inbox_read(b, post_again, b), 2);
-    assert_int_equal(inbox_read(b, read_one, &r), 2);
+    assert_int_equal(inbox_read(b, UINT_MAX, post_again, b), 2);
+    assert_int_equal(inbox_read(b, UINT_MAX, post_again, b), 2);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 2);
     inbox_free(b);
 }
 
@@ -133,7 +157,7 @@ static void rings_a_sleeper_once(void **unused)
     inbox_wake(b);
     inbox_post_always(b, write_letter(0, 1));
     assert_false(rings(b));
-    assert_int_equal(inbox_read(b, read_one, &r), 2);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 2);
 
     assert_false(inbox_sleep(b));
     assert_false(rings(b));
@@ -143,7 +167,7 @@ static void rings_a_sleeper_once(void **unused)
     inbox_silence(b);
     assert_false(rings(b));
     inbox_silence(b);
-    assert_int_equal(inbox_read(b, read_one, &r), 1);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 1);
 
     assert_false(inbox_sleep(b));
     inbox_post_always(b, write_letter(0, 3));
@@ -151,7 +175,7 @@ static void rings_a_sleeper_once(void **unused)
     inbox_post_always(b, write_letter(0, 4)); /* rung already */
     assert_false(rings(b));
     inbox_wake(b);
-    assert_int_equal(inbox_read(b, read_one, &r), 2);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 2);
     inbox_free(b);
 }
 
@@ -229,7 +253,7 @@ static unsigned read_all(struct inbox *b, struct reader *r, unsigned n)
         }
         if (ready == 1)
             inbox_silence(b);
-        inbox_read(b, read_one, r);
+        inbox_read(b, UINT_MAX, read_one, r);
     }
     close(epoll);
     return sleeps;
@@ -254,7 +278,7 @@ static unsigned exchange(unsigned cap, unsigned each, bool wait_for_reading)
         assert_int_equal(r.next[i], each);
         sem_destroy(&read[i]);
     }
-    assert_int_equal(inbox_read(b, read_one, &r), 0);
+    assert_int_equal(inbox_read(b, UINT_MAX, read_one, &r), 0);
     assert_true(inbox_has_room(b, cap));
     inbox_free(b);
     return sleeps;
@@ -280,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_order),
         cmocka_unit_test(refuses_above_the_cap),
+        cmocka_unit_test(stops_at_its_budget),
         cmocka_unit_test(reads_what_waited),
         cmocka_unit_test(rings_a_sleeper_once),
         cmocka_unit_test(tells_when_descriptors_are_out),

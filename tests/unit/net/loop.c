@@ -14,11 +14,12 @@ static struct loop loop;
 static struct inbox *inbox;
 static unsigned n_letters, n_ends;
 
-static void read_letter(void *reader, struct letter *l)
+static unsigned read_letter(void *reader, struct letter *l)
 {
     assert_ptr_equal(reader, &loop);
     n_letters++;
     mem_free(l);
+    return 1;
 }
 
 static void on_end(void *ctx)
@@ -331,10 +332,11 @@ static void *post_one(void *unused)
     return NULL;
 }
 
-static void stop_at_letter(void *reader, struct letter *l)
+static unsigned stop_at_letter(void *reader, struct letter *l)
 {
     read_letter(reader, l);
     loop_stop(&loop);
+    return 1;
 }
 
 static void is_woken_by_a_letter(void **unused)
@@ -361,11 +363,12 @@ static void *post_many(void *unused)
     return NULL;
 }
 
-static void stop_at_8000(void *reader, struct letter *l)
+static unsigned stop_at_8000(void *reader, struct letter *l)
 {
     read_letter(reader, l);
     if (n_letters == 8000)
         loop_stop(&loop);
+    return 1;
 }
 
 static void reads_all_letters_of_all_threads(void **unused)
