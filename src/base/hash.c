@@ -17,8 +17,13 @@ uint64_t hash_bytes(struct str s)
     return XXH3_64bits_withSeed(s.p, s.len, seed);
 }
 
-struct hash128 hash_wide(struct str s)
+uint64_t hash_own_seed(void)
 {
-    XXH128_hash_t h = XXH3_128bits_withSeed(s.p, s.len, seed);
+    return seed;
+}
+
+struct hash128 hash_wide(struct str s, uint64_t with_seed)
+{
+    XXH128_hash_t h = XXH3_128bits_withSeed(s.p, s.len, with_seed);
     return (struct hash128){h.low64, h.high64};
 }

@@ -10,11 +10,14 @@ void hash_seed(void);
 
 uint64_t hash_bytes(struct str s);
 
+/* The seed of this process. */
+uint64_t hash_own_seed(void);
+
 /* Wide enough that two different names never meet (2^-128 a pair): stands for the name where
- * names are only counted. */
+ * names are only counted. Nodes that count together take the seed of the one who asks. */
 struct hash128 {
     uint64_t lo, hi;
 };
-struct hash128 hash_wide(struct str s);
+struct hash128 hash_wide(struct str s, uint64_t with_seed);
 
 #endif

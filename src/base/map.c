@@ -94,6 +94,28 @@ void map_remove(struct map *m, const void *item)
         resize(m, m->places / 4);
 }
 
+static uint32_t reversed(uint32_t v)
+{
+    v = (v >> 1 & 0x55555555) | (v & 0x55555555) << 1;
+    v = (v >> 2 & 0x33333333) | (v & 0x33333333) << 2;
+    v = (v >> 4 & 0x0f0f0f0f) | (v & 0x0f0f0f0f) << 4;
+    return __builtin_bswap32(v);
+}
+
+uint32_t map_scan(const struct map *m, uint32_t cursor, map_found_fn *found, void *ctx)
+{
+    if (!m->n)
+        return 0;
+    uint32_t mask = m->places - 1, home = cursor & mask;
+    for (uint32_t i = home; m->items[i]; i = (i + 1) & mask) {
+        if ((m->hashes[i] & mask) == home)
+            found(ctx, m->items[i]);
+    }
+    /* Counting from the highest bit down: when the map grows or shrinks, the homes behind the
+     * cursor split into, or join to, homes behind the cursor. */
+    return reversed(reversed(cursor | ~mask) + 1);
+}
+
 void *map_each(const struct map *m, uint32_t *place_no)
 {
     while (*place_no < m->places) {

@@ -31,6 +31,13 @@ void map_put(struct map *m, void *item);
 /* Removes a thing that is in the map. */
 void map_remove(struct map *m, const void *item);
 
+/* Walks the things a little at a time, also while others come and go: calls found(ctx, thing) for
+ * the few things of one place and returns the cursor for the next call; it starts at 0 and is 0 at
+ * the end. Whatever is in the map from the first call to the last is found at least once (twice,
+ * when the map changed its size in between). */
+typedef void map_found_fn(void *ctx, void *item);
+uint32_t map_scan(const struct map *m, uint32_t cursor, map_found_fn *found, void *ctx);
+
 /* Walks all things, in no order: *place starts at 0; NULL at the end. */
 void *map_each(const struct map *m, uint32_t *place);
 

@@ -7,7 +7,7 @@
 
 static bool same_wide(struct str a, struct str b)
 {
-    struct hash128 x = hash_wide(a), y = hash_wide(b);
+    struct hash128 x = hash_wide(a, 0), y = hash_wide(b, 0);
     return x.lo == y.lo && x.hi == y.hi;
 }
 
@@ -46,11 +46,14 @@ static void is_seeded_anew(void **unused)
     (void)unused;
     hash_seed();
     uint64_t one = hash_bytes(STR("name"));
-    struct hash128 wide = hash_wide(STR("name"));
+    struct hash128 mine = hash_wide(STR("name"), hash_own_seed());
+    struct hash128 shared = hash_wide(STR("name"), 7);
     assert_true(one == hash_bytes(STR("name")));
     hash_seed();
     assert_true(one != hash_bytes(STR("name")));
-    assert_true(wide.lo != hash_wide(STR("name")).lo);
+    assert_true(mine.lo != hash_wide(STR("name"), hash_own_seed()).lo);
+    assert_true(shared.lo == hash_wide(STR("name"), 7).lo);
+    assert_true(shared.hi == hash_wide(STR("name"), 7).hi);
 }
 
 int main(void)

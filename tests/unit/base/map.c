@@ -187,12 +187,190 @@ static void agrees_with_the_model(void **unused)
     }
 }
 
+/* ---- the walk that lets others come and go ---- */
+
+struct scan {
+    unsigned found[MANY];
+    unsigned n;
+};
+
+static void note_found(void *ctx, void *item)
+{
+    struct scan *s = ctx;
+    struct thing *t = item;
+    assert_true(t->is_in);
+    s->found[t - things]++;
+    s->n++;
+}
+
+static void scans_an_empty_map(void **unused)
+{
+    (void)unused;
+    static struct scan s;
+    struct map m;
+    memset(&s, 0, sizeof s);
+    name_things();
+    map_init(&m, name_of);
+    assert_int_equal(map_scan(&m, 0, note_found, &s), 0);
+    /* Also when it was not empty a moment ago, and whatever the cursor. */
+    put(&m, &things[0]);
+    take(&m, &things[0]);
+    assert_int_equal(map_scan(&m, 0, note_found, &s), 0);
+    assert_int_equal(map_scan(&m, 0x80000000, note_found, &s), 0);
+    assert_int_equal(map_scan(&m, UINT32_MAX, note_found, &s), 0);
+    assert_int_equal(s.n, 0);
+    map_fini(&m);
+}
+
+/* In a map that stays as it is each thing is found once, a few at a time. */
+static void scans_each_once(void **unused)
+{
+    (void)unused;
+    static const unsigned sizes[] = {1, 2, 6, 7, 100, MANY};
+    static struct scan s;
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct map m;
+        name_things();
+        map_init(&m, name_of);
+        for (unsigned k = 0; k < sizes[i]; k++)
+            put(&m, &things[k]);
+        memset(&s, 0, sizeof s);
+        uint32_t cursor = 0, calls = 0;
+        do {
+            cursor = map_scan(&m, cursor, note_found, &s);
+            calls++;
+        } while (cursor);
+        assert_int_equal(calls, m.places);
+        for (unsigned k = 0; k < MANY; k++)
+            assert_int_equal(s.found[k], k < sizes[i]);
+        map_fini(&m);
+    }
+}
+
+/* Whatever the cursor (it may come from outside), the scan goes on and ends. */
+static void scans_from_any_cursor(void **unused)
+{
+    (void)unused;
+    static struct scan s;
+    struct prng r = {7};
+    struct map m;
+    name_things();
+    map_init(&m, name_of);
+    for (unsigned k = 0; k < 100; k++)
+        put(&m, &things[k]);
+    for (unsigned i = 0; i < 1000; i++) {
+        uint32_t cursor = i == 0 ? UINT32_MAX : (uint32_t)prng_next(&r), calls = 0;
+        do {
+            cursor = map_scan(&m, cursor, note_found, &s);
+            assert_true(++calls <= m.places);
+        } while (cursor);
+    }
+    map_fini(&m);
+}
+
+/* Things 0 to `n_stay` - 1 are in all the time; others come and go in waves, so that the map grows
+ * and shrinks many times during one walk, or stays empty but for them. */
+static void try_scan(uint64_t seed, unsigned n_stay, unsigned n_others)
+{
+    static struct scan s;
+    struct prng r = {seed};
+    struct map m;
+    uint32_t least = UINT32_MAX, most = 0;
+    name_things();
+    memset(&s, 0, sizeof s);
+    map_init(&m, name_of);
+    for (unsigned k = 0; k < n_stay; k++)
+        put(&m, &things[k]);
+    for (unsigned k = prng_below(&r, n_others + 1); k > 0; k--)
+        put(&m, &things[n_stay + k - 1]);
+    uint32_t cursor = 0, calls = 0;
+    unsigned coming = prng_below(&r, 11);
+    do {
+        cursor = map_scan(&m, cursor, note_found, &s);
+        least = m.places < least ? m.places : least;
+        most = m.places > most ? m.places : most;
+        if (calls % 4 == 0)
+            coming = prng_below(&r, 2) ? 10 : prng_below(&r, 11);
+        for (unsigned k = prng_below(&r, n_others); k > 0; k--) {
+            struct thing *t = &things[n_stay + prng_below(&r, n_others)];
+            bool come = prng_below(&r, 10) < coming;
+            if (come && !t->is_in)
+                put(&m, t);
+            else if (!come && t->is_in)
+                take(&m, t);
+        }
+        /* It ends, as it never goes back. */
+        assert_true(++calls <= 2 * 8192);
+    } while (cursor);
+    for (unsigned k = 0; k < n_stay; k++) {
+        if (!s.found[k])
+            fail_msg("seed %u: thing %u was not found (%u to %u places)", (unsigned)seed, k, least,
+                     most);
+    }
+    map_fini(&m);
+}
+
+static void scans_while_things_come_and_go(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 1; seed <= 400; seed++) {
+        try_scan(seed, 1, 30);
+        try_scan(seed, 10, 60);
+        try_scan(seed, 40, 500);
+    }
+    for (uint64_t seed = 1; seed <= 5; seed++)
+        try_scan(seed, 300, 3000);
+}
+
+/* One change of size between two calls, at every cursor: eight times smaller and back. */
+static void scans_over_each_change_of_size(void **unused)
+{
+    (void)unused;
+    enum { STAY = 20, ALL = 150 };
+    static struct scan s;
+    for (uint32_t change_at = 0; change_at < 256; change_at++) {
+        for (unsigned grows = 0; grows < 2; grows++) {
+            struct map m;
+            uint32_t cursor = 0, calls = 0;
+            bool all = !grows;
+            name_things();
+            memset(&s, 0, sizeof s);
+            map_init(&m, name_of);
+            for (unsigned k = 0; k < (all ? ALL : STAY); k++)
+                put(&m, &things[k]);
+            uint32_t places = m.places;
+            do {
+                cursor = map_scan(&m, cursor, note_found, &s);
+                if (calls++ != change_at)
+                    continue;
+                for (unsigned k = STAY; k < ALL; k++) {
+                    if (grows)
+                        put(&m, &things[k]);
+                    else
+                        take(&m, &things[k]);
+                }
+                assert_int_not_equal(m.places, places);
+            } while (cursor);
+            for (unsigned k = 0; k < STAY; k++)
+                assert_in_range(s.found[k], 1, 2);
+            map_fini(&m);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_empty_at_first),     cmocka_unit_test(finds_things_by_any_name),
-        cmocka_unit_test(grows_and_shrinks),     cmocka_unit_test(closes_gaps_behind_what_goes),
+        cmocka_unit_test(is_empty_at_first),
+        cmocka_unit_test(finds_things_by_any_name),
+        cmocka_unit_test(grows_and_shrinks),
+        cmocka_unit_test(closes_gaps_behind_what_goes),
         cmocka_unit_test(agrees_with_the_model),
+        cmocka_unit_test(scans_an_empty_map),
+        cmocka_unit_test(scans_each_once),
+        cmocka_unit_test(scans_from_any_cursor),
+        cmocka_unit_test(scans_while_things_come_and_go),
+        cmocka_unit_test(scans_over_each_change_of_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
