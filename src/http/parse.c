@@ -235,6 +235,7 @@ static int on_message_complete(llhttp_t *l)
         r->headers[h] = kept(p, (enum http_header)h);
     r->body = p->body_part.len ? buf_as_str(&p->body_part) : p->body_span;
     r->keep_alive = llhttp_should_keep_alive(l) && l->http_minor == 1;
+    r->is_http_1_0 = l->http_minor == 0;
     r->wants_websocket = l->upgrade;
     p->complete = true;
     return HPE_PAUSED;

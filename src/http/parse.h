@@ -11,7 +11,9 @@
 #include "base/str.h"
 
 enum {
-    HTTP_TARGET_MAX = 16 * 1024,  /* bytes of the request target: 414 */
+    /* Bytes of the request target: 414. A token stands in the query of the handshake, and it may be
+     * a JWT of 64 KiB or a ticket as long: the rest is for the path. */
+    HTTP_TARGET_MAX = 80 * 1024,
     HTTP_HEADERS_MAX = 32 * 1024, /* bytes of all header names and values: 431 */
     HTTP_HEADERS_N_MAX = 100,     /* header lines: 431 */
 };
@@ -37,6 +39,7 @@ struct http_request {
     struct str headers[HTTP_H_N]; /* p is NULL when missing */
     struct str body;
     bool keep_alive;
+    bool is_http_1_0;     /* knows no chunks */
     bool wants_websocket; /* a GET of HTTP/1.1 with Connection: upgrade and Upgrade: websocket */
 };
 

@@ -82,13 +82,32 @@ void http_reply_write(struct buf *out, const struct http_reply *r, double now_s)
         buf_str(out, str_of(r->type));
         buf_str(out, STR("\r\n"));
     }
-    if (r->status != 204) {
+    bool streams = r->chunked || r->unbounded;
+    if (r->chunked)
+        buf_str(out, STR("Transfer-Encoding: chunked\r\n"));
+    if (r->status != 204 && !streams) {
         buf_str(out, STR("Content-Length: "));
         add_number(out, r->body.len);
         buf_str(out, STR("\r\n"));
     }
     buf_str(out, r->extra);
     buf_str(out, r->keep_alive ? STR("\r\n") : STR("Connection: close\r\n\r\n"));
-    if (!r->head_only && r->status != 204)
+    if (!r->head_only && r->status != 204 && !streams)
         buf_str(out, r->body);
+}
+
+void http_chunk_write(struct buf *out, struct str bytes)
+{
+    if (!bytes.len)
+        return; /* an empty chunk would be the last one */
+    buf_printf(out, "%zx\r\n", bytes.len);
+    buf_str(out, bytes);
+    buf_str(out, STR("\r\n"));
+}
+
+void http_chunks_end(struct buf *out, struct str trailers)
+{
+    buf_str(out, STR("0\r\n"));
+    buf_str(out, trailers);
+    buf_str(out, STR("\r\n"));
 }

@@ -1,5 +1,6 @@
 #include "net/inbox.h"
 #include <assert.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -93,6 +94,13 @@ unsigned inbox_read(struct inbox *b, unsigned budget, letter_fn *read_one, void 
         cost += read_one(reader, l);
     }
     return n;
+}
+
+void inbox_empty(struct inbox *b, letter_fn *read_one, void *reader)
+{
+    /* More than once: what was taken and not read yet comes before what was posted since. */
+    while (inbox_read(b, UINT_MAX, read_one, reader))
+        ;
 }
 
 bool inbox_sleep(struct inbox *b)

@@ -34,6 +34,9 @@ bool inbox_has_room(const struct inbox *b, unsigned n);
  * posted meanwhile, is for the next call. Returns the number of letters. Reader only. */
 unsigned inbox_read(struct inbox *b, unsigned budget, letter_fn *read_one, void *reader);
 
+/* Gives read_one all that is left, for an inbox that nobody posts to any more. */
+void inbox_empty(struct inbox *b, letter_fn *read_one, void *reader);
+
 /* The reader is about to sleep on inbox_fd (readable: a letter came). True: letters wait, do not
  * sleep. After waking it calls inbox_wake, and inbox_silence if inbox_fd was readable. */
 bool inbox_sleep(struct inbox *b);

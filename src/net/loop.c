@@ -8,11 +8,17 @@
 
 enum { LOOP_EVENTS = 512 }; /* ready descriptors taken in one turn */
 
-static void take_time(struct loop *l)
+int64_t loop_clock_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    l->now_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void take_time(struct loop *l)
+{
+    struct timespec t;
+    l->now_ms = loop_clock_ms();
     clock_gettime(CLOCK_REALTIME, &t);
     l->now_s = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }

@@ -55,6 +55,9 @@ void loop_move(struct loop *l, struct io *to, struct io *from); /* to is a copy 
 void loop_remove(struct loop *l,
                  struct io *io); /* before closing io->fd; may be called in a turn */
 
+/* The clock of now_ms at this moment, for threads that have no loop. */
+int64_t loop_clock_ms(void);
+
 /* Turns until loop_stop. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);

@@ -137,6 +137,87 @@ static void knows_its_reasons(void **unused)
         assert_string_equal(http_reason(cases[i].status), cases[i].reason);
 }
 
+/* ---- bodies that come piece by piece ---- */
+
+/* RFC 9112 section 6.2: no Content-Length beside Transfer-Encoding. */
+static void announces_chunks(void **unused)
+{
+    (void)unused;
+    expect((struct http_reply){.status = 200,
+                               .type = HTTP_JSON,
+                               .body = STR("comes by itself"),
+                               .extra = STR("Trailer: X\r\n"),
+                               .keep_alive = true,
+                               .chunked = true},
+           "HTTP/1.1 200 OK\r\n" DATE "Content-Type: application/json;charset=UTF-8\r\n"
+           "Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n");
+    expect((struct http_reply){.status = 200, .chunked = true},
+           "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
+    /* HEAD is told what GET would be. */
+    expect(
+        (struct http_reply){.status = 200, .keep_alive = true, .chunked = true, .head_only = true},
+        "HTTP/1.1 200 OK\r\n" DATE "Transfer-Encoding: chunked\r\n\r\n");
+}
+
+/* For HTTP/1.0, which knows no chunks (section 6.3, 8): the end of the connection is the end. */
+static void announces_no_end(void **unused)
+{
+    (void)unused;
+    expect(
+        (struct http_reply){
+            .status = 200, .type = HTTP_TEXT, .body = STR("comes by itself"), .unbounded = true},
+        "HTTP/1.1 200 OK\r\n" DATE "Content-Type: text/plain; charset=utf-8\r\n"
+        "Connection: close\r\n\r\n");
+}
+
+static void expect_bytes(struct buf *got, struct str expected)
+{
+    if (!str_eq(buf_as_str(got), expected))
+        fail_msg("got '%.*s', expected '%s'", (int)got->len, got->p, expected.p);
+    buf_clear(got);
+}
+
+/* Lengths are hexadecimal, and an empty piece writes nothing: it would be the end. */
+static void writes_chunks(void **unused)
+{
+    (void)unused;
+    struct buf out = BUF_INIT;
+    http_chunk_write(&out, STR_EMPTY);
+    expect_bytes(&out, STR(""));
+    http_chunk_write(&out, (struct str){NULL, 0});
+    expect_bytes(&out, STR(""));
+    http_chunk_write(&out, STR("a"));
+    http_chunk_write(&out, STR("\r\n\0bytes"));
+    expect_bytes(&out, STR("1\r\na\r\n8\r\n\r\n\0bytes\r\n"));
+    http_chunk_write(&out, STR("0123456789"));
+    expect_bytes(&out, STR("a\r\n0123456789\r\n"));
+    http_chunk_write(&out, STR("0123456789abcdef"));
+    expect_bytes(&out, STR("10\r\n0123456789abcdef\r\n"));
+
+    struct buf large = BUF_INIT;
+    memset(buf_reserve(&large, 0x12345), 'x', 0x12345);
+    large.len = 0x12345;
+    buf_str(&out, STR("before"));
+    http_chunk_write(&out, buf_as_str(&large));
+    assert_int_equal(out.len, 6 + 7 + 0x12345 + 2);
+    assert_memory_equal(out.p, "before12345\r\nx", 14);
+    assert_memory_equal(out.p + out.len - 3, "x\r\n", 3);
+    buf_fini(&large);
+    buf_fini(&out);
+}
+
+static void ends_chunks(void **unused)
+{
+    (void)unused;
+    struct buf out = BUF_INIT;
+    http_chunks_end(&out, STR_EMPTY);
+    expect_bytes(&out, STR("0\r\n\r\n"));
+    http_chunk_write(&out, STR("x"));
+    http_chunks_end(&out, STR("A: 1\r\nB: 2\r\n"));
+    expect_bytes(&out, STR("1\r\nx\r\n0\r\nA: 1\r\nB: 2\r\n\r\n"));
+    buf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +225,8 @@ int main(void)
         cmocka_unit_test(adds_further_headers), cmocka_unit_test(tells_head_the_length),
         cmocka_unit_test(sends_no_content),     cmocka_unit_test(writes_the_date_of_each_second),
         cmocka_unit_test(writes_long_lengths),  cmocka_unit_test(knows_its_reasons),
+        cmocka_unit_test(announces_chunks),     cmocka_unit_test(announces_no_end),
+        cmocka_unit_test(writes_chunks),        cmocka_unit_test(ends_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

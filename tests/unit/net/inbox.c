@@ -133,6 +133,22 @@ static void stops_at_its_budget(void **unused)
 }
 
 /* What is posted while letters are read waits for the next reading. */
+static void empties_what_was_taken_and_what_came_since(void **unused)
+{
+    (void)unused;
+    struct inbox *b = new_inbox(8);
+    struct reader r = {.n = 0};
+    for (unsigned i = 0; i < 3; i++)
+        inbox_post_always(b, write_letter(0, i));
+    assert_int_equal(inbox_read(b, 1, read_one, &r), 1);
+    inbox_post_always(b, write_letter(0, 3));
+    inbox_empty(b, read_one, &r);
+    assert_int_equal(r.n, 4);
+    inbox_empty(b, read_one, &r);
+    assert_int_equal(r.n, 4);
+    inbox_free(b);
+}
+
 static void reads_what_waited(void **unused)
 {
     (void)unused;
@@ -305,6 +321,7 @@ int main(void)
         cmocka_unit_test(keeps_the_order),
         cmocka_unit_test(refuses_above_the_cap),
         cmocka_unit_test(stops_at_its_budget),
+        cmocka_unit_test(empties_what_was_taken_and_what_came_since),
         cmocka_unit_test(reads_what_waited),
         cmocka_unit_test(rings_a_sleeper_once),
         cmocka_unit_test(tells_when_descriptors_are_out),
