@@ -70,6 +70,25 @@ static const struct option options[] = {
     {SERVERS, "json-bodies", "GUSHER_JSON_BODIES", "on", SWITCH, AT(json_bodies), 0, 0, "on|off",
      "Read the parameters of a request from a JSON body too. off: as the original, which knew "
      "forms alone."},
+    {SERVERS, "nats", "GUSHER_NATS_ADDR", NULL, TEXT, AT(nats), 0, 0, "URL,URL",
+     "Where the other nodes are met: NATS servers, nats://HOST:PORT or tls://HOST:PORT. Needed by "
+     "slave and master; all stays alone without it."},
+    {SERVERS, "nats-creds", "GUSHER_NATS_CREDS", NULL, TEXT, AT(nats_creds), 0, 0, "FILE",
+     "Credentials for NATS (a .creds file)."},
+    {SERVERS, "nats-ca-file", "GUSHER_NATS_CA_FILE", NULL, TEXT, AT(nats_ca_file), 0, 0, "FILE",
+     "Certificates (PEM) that vouch for tls:// servers. Default: the system's."},
+    {SERVERS, "nats-prefix", "GUSHER_NATS_PREFIX", "gusher", TEXT, AT(nats_prefix), 0, 0, "NAME",
+     "What all subjects begin with: two clusters on one NATS take two names."},
+    {SERVERS, "nats-wait", "GUSHER_NATS_WAIT", "10", NUMBER, AT(nats_wait), 1, 3600, "SECONDS",
+     "How long the start waits for NATS before it gives up. Later outages never end a process."},
+    {CONFIG_ALL | CONFIG_SLAVE, "ticket-secret", "GUSHER_TICKET_SECRET", NULL, TEXT,
+     AT(ticket_secret), 0, 0, "TEXT",
+     "Shared by all slaves, at least 16 bytes: seals tickets, so that one slave's open a socket on "
+     "any. Without it a cluster's tickets are the JWTs themselves."},
+    {CONFIG_ALL | CONFIG_SLAVE, "remote-url", "GUSHER_REMOTE_URL", NULL, TEXT, AT(remote_url), 0, 0,
+     "URL",
+     "Where permitted remote commands go: redis://HOST:PORT/DB, nats://HOST:PORT, or an http(s) "
+     "address. Without it each is answered by an error."},
     {CONFIG_ALL, "dev", NULL, "off", SWITCH, AT(dev), 0, 0, "",
      "Try things out: makes a key pair, prints a token and commands to paste."},
     {CONFIG_ALL, "state-dir", "GUSHER_STATE_DIR", NULL, TEXT, AT(state_dir), 0, 0, "FOLDER",
@@ -104,8 +123,8 @@ enum { N_OPTIONS = sizeof(options) / sizeof(options[0]) };
 
 static const char *const command_help[] = {
     [CONFIG_ALL] = "slave and master in one process; needs nothing else",
-    [CONFIG_SLAVE] = "the clients' side alone; needs a bus",
-    [CONFIG_MASTER] = "the backends' side alone; needs a bus",
+    [CONFIG_SLAVE] = "the clients' side alone; meets the masters at NATS",
+    [CONFIG_MASTER] = "the backends' side alone; meets the slaves at NATS",
     [CONFIG_TOKEN] = "signs a JWT for trying things out and prints it",
     [CONFIG_SUBSCRIBE] = "listens to channels and prints each message as a line",
 };

@@ -19,6 +19,8 @@ struct config {
     /* all, slave, master */
     const char *api_listen, *api_uri_prefix, *master_api_listen, *master_uri_prefix;
     const char *public_pem_file, *state_dir, *log_level, *log_format;
+    const char *nats, *nats_creds, *nats_ca_file, *nats_prefix, *ticket_secret, *remote_url;
+    long nats_wait;
     long workers, receive_max_message_size, max_subscriptions;
     long send_queue_messages, send_queue_bytes, body_max;
     long ping_interval, pong_timeout, write_timeout, request_timeout, master_request_timeout;

@@ -121,7 +121,7 @@ static int run_subscribe(const struct config *c)
     return subscribe_run(&o, why, sizeof(why)) ? fail(1, why) : 0;
 }
 
-/* ---- gusher all ---- */
+/* ---- gusher all, slave, master ---- */
 
 static unsigned usable_cores(void)
 {
@@ -289,14 +289,34 @@ static void log_ready(const struct server_options *o)
     }
 }
 
+/* What a ticket of one process stands for is in its memory; in a cluster every slave must know. */
+static int make_tickets(struct tickets **out, const struct config *c, const struct keys *keys)
+{
+    if (c->ticket_secret) {
+        enum err e = tickets_new_shared(out, str_of(c->ticket_secret));
+        if (e == ERR_LIMIT)
+            return fail(EXIT_USAGE, "--ticket-secret (GUSHER_TICKET_SECRET) must have at least 16 "
+                                    "bytes, and be the same on every slave");
+        return e ? fail(1, "OpenSSL cannot seal tickets") : 0;
+    }
+    if (c->nats && c->api_listen) {
+        LOG(LOG_WARN, "tickets_are_jwts",
+            LOG_CSTR("reason", "no --ticket-secret (GUSHER_TICKET_SECRET): POST auth gives the JWT "
+                               "itself, so that it opens a socket on any slave"));
+        return tickets_new_bare(out, keys) ? fail(1, "out of memory") : 0;
+    }
+    return tickets_new_local(out, TICKETS_MAX) ? fail(1, "the system gives no random numbers") : 0;
+}
+
 static int serve(const struct config *c, struct server_options *o, struct keys *keys,
                  struct str private_pem, const char *program)
 {
     char why[512];
     struct tickets *tickets;
     struct server *server;
-    if (tickets_new(&tickets, TICKETS_MAX))
-        return fail(1, "the system gives no random numbers");
+    int wrong = make_tickets(&tickets, c, keys);
+    if (wrong)
+        return wrong;
     int code = 1;
     if (server_new(&server, o, keys, tickets, why, sizeof(why))) {
         fail(1, why);
@@ -327,7 +347,56 @@ static enum log_level level_of(const char *name)
     return level;
 }
 
-static int run_all(const struct config *c, const char *program)
+static bool add_listens(struct server_options *o, const struct config *c,
+                        enum config_command command)
+{
+    return (command == CONFIG_MASTER || add_listen(o, c->api_listen, API_SLAVE, "api-listen")) &&
+           (command == CONFIG_SLAVE ||
+            add_listen(o, c->master_api_listen, API_MASTER, "master-api-listen"));
+}
+
+static void fill_remote(struct remote_options *o, const struct config *c)
+{
+    o->url = c->remote_url;
+    o->nats_creds = c->nats_creds;
+    o->nats_ca = c->nats_ca_file;
+}
+
+static void fill_cluster(struct cluster_options *o, const struct config *c,
+                         enum config_command command)
+{
+    o->servers = c->nats;
+    o->creds = c->nats_creds;
+    o->ca_file = c->nats_ca_file;
+    o->prefix = c->nats_prefix;
+    o->wait_ms = c->nats_wait * 1000;
+    o->roles = (command == CONFIG_MASTER ? 0 : MEMBER_HOLDS_SOCKETS) |
+               (command == CONFIG_SLAVE ? 0 : MEMBER_PUBLISHES);
+}
+
+/* A prefix is part of every subject, so it may hold what a subject may. */
+static bool is_subject_prefix(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+    return n > 0 && n <= 64 && !text[n];
+}
+
+static int check_cluster(const struct config *c, enum config_command command)
+{
+    if (!c->nats && command != CONFIG_ALL) {
+        fprintf(stderr,
+                "gusher: %s alone needs NATS to reach the other processes: --nats "
+                "(GUSHER_NATS_ADDR); or run gusher all\n",
+                config_command_name(command));
+        return EXIT_USAGE;
+    }
+    if (!is_subject_prefix(c->nats_prefix))
+        return fail(EXIT_USAGE, "--nats-prefix takes 1 to 64 letters, digits, '-' and '_'");
+    return 0;
+}
+
+/* all, slave or master. */
+static int run_server(const struct config *c, enum config_command command, const char *program)
 {
     struct server_options o = {0};
     struct buf slave_prefix = BUF_INIT, master_prefix = BUF_INIT, private_pem = BUF_INIT;
@@ -338,19 +407,25 @@ static int run_all(const struct config *c, const char *program)
     if (!c->dev && !c->public_pem_file)
         return fail(EXIT_USAGE, "a public key is needed to verify JWTs: --public-pem-file "
                                 "(GUSHER_PUBLIC_PEM_FILE), or --dev to try things out");
-    if (c->pong_timeout <= c->ping_interval)
+    if (command != CONFIG_MASTER && c->pong_timeout <= c->ping_interval)
         return fail(EXIT_USAGE,
                     "--pong-timeout must be longer than --ping-interval, or every socket "
                     "would be closed before it could answer its first ping");
-    if (!add_listen(&o, c->api_listen, API_SLAVE, "api-listen") ||
-        !add_listen(&o, c->master_api_listen, API_MASTER, "master-api-listen"))
+    int wrong = check_cluster(c, command);
+    if (wrong)
+        return wrong;
+    if (!add_listens(&o, c, command))
         return EXIT_USAGE;
 
     log_setup(level_of(c->log_level), strcmp(c->log_format, "json") == 0);
     block_signals();
     fill_options(&o, c);
-    o.worker.api.slave_prefix = normal_prefix(c->api_uri_prefix, &slave_prefix);
-    o.worker.api.master_prefix = normal_prefix(c->master_uri_prefix, &master_prefix);
+    fill_cluster(&o.cluster, c, command);
+    fill_remote(&o.remote, c);
+    o.worker.api.slave_prefix =
+        normal_prefix(c->api_uri_prefix ? c->api_uri_prefix : "", &slave_prefix);
+    o.worker.api.master_prefix =
+        normal_prefix(c->master_uri_prefix ? c->master_uri_prefix : "", &master_prefix);
     struct keys *keys = load_keys(c, &private_pem, why, sizeof(why));
     int code = keys ? serve(c, &o, keys, buf_as_str(&private_pem), program) : fail(1, why);
     keys_free(keys);
@@ -358,15 +433,6 @@ static int run_all(const struct config *c, const char *program)
     buf_fini(&slave_prefix);
     buf_fini(&master_prefix);
     return code;
-}
-
-static int run_role(enum config_command command)
-{
-    fprintf(stderr,
-            "gusher: %s alone needs the address of a bus to reach the other processes, and this "
-            "version has none to offer: run gusher all\n",
-            config_command_name(command));
-    return EXIT_USAGE;
 }
 
 static void print_usage(FILE *out)
@@ -433,11 +499,9 @@ int main(int argc, char **argv)
         return code;
     switch (command) {
     case CONFIG_ALL:
-        code = run_all(&c, program);
-        break;
     case CONFIG_SLAVE:
     case CONFIG_MASTER:
-        code = run_role(command);
+        code = run_server(&c, command, program);
         break;
     case CONFIG_TOKEN:
         code = run_token(&c);

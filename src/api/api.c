@@ -82,6 +82,8 @@ static void refuse_method(struct api_reply *r, unsigned allowed)
     buf_str(&r->extra, STR("\r\n"));
 }
 
+enum { PLACES_MAX = 5 };
+
 /* Where a path may belong: a table below a prefix. */
 struct place {
     const struct route *routes;
@@ -95,7 +97,7 @@ static bool is_below(struct str path, struct str prefix)
 }
 
 static unsigned find_places(const struct api *a, unsigned roles, struct str path,
-                            struct place places[4])
+                            struct place places[PLACES_MAX])
 {
     unsigned n = 0;
     if (roles & API_SLAVE)
@@ -110,13 +112,14 @@ static unsigned find_places(const struct api *a, unsigned roles, struct str path
         if (prefix.len && !is_below(path, prefix) && !below_slave)
             places[n++] = (struct place){api_master_queries, api_n_master_queries, STR_EMPTY};
     }
+    places[n++] = (struct place){api_health_routes, api_n_health_routes, STR_EMPTY};
     return n;
 }
 
 static enum err find_route(const struct api *a, unsigned roles, const struct http_request *r,
                            struct route_match *m)
 {
-    struct place places[4];
+    struct place places[PLACES_MAX];
     unsigned n = find_places(a, roles, r->path, places);
     enum err best = ERR_NOT_FOUND;
     unsigned allowed = 0;

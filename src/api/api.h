@@ -36,11 +36,21 @@ enum api_outcome {
     API_DONE,    /* the reply is in *reply */
     API_LATER,   /* answer will be called with this call's number */
     API_UPGRADE, /* a WebSocket for these claims, once its headers are in order */
+    /* What is asked for may become known in a moment: the same request is to be handled again, for
+     * TICKET_NOTE_MS at most. When those are over *reply, which is complete, is the answer. */
+    API_AGAIN,
 };
 
 struct api_options {
     struct str slave_prefix, master_prefix; /* "" or "/gcs": no slash at the end */
     bool json_bodies;                       /* read JSON bodies as parameters */
+};
+
+/* What a piece of a long answer is. */
+enum api_piece {
+    API_FIRST, /* with status and headers, */
+    API_NEXT,
+    API_LAST, /* with `extra` as trailers */
 };
 
 struct api {
@@ -50,6 +60,10 @@ struct api {
     struct tickets *tickets;
     /* Gives a late answer; the connection may be gone. The reply stays the caller's. */
     void (*answer)(void *ctx, uint64_t call, const struct api_reply *r);
+    /* Gives a piece of it, and calls api_go_on when there is room for the next. False: the
+     * connection is gone, or wants no more. */
+    bool (*stream)(void *ctx, uint64_t call, const struct api_reply *r, uint64_t question,
+                   enum api_piece piece);
     void *ctx;
 };
 
@@ -70,6 +84,9 @@ enum api_outcome api_handle(struct api *a, unsigned roles, const struct http_req
                             uint64_t number, double now_s, int64_t now_ms, struct api_reply *reply,
                             struct claims **claims);
 
+/* A long answer may go on, or (not `alive`) its connection is gone. */
+void api_go_on(struct api *a, uint64_t question, bool alive);
+
 /* ---- for the handlers ---- */
 
 typedef enum api_outcome api_handler(struct api_call *c);
@@ -87,7 +104,9 @@ enum api_outcome api_refuse(struct api_reply *r, enum err e);
 /* A parameter, or an empty text. */
 struct str api_param(const struct api_call *c, struct str name);
 
-extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[];
-extern const unsigned api_n_slave_routes, api_n_master_commands, api_n_master_queries;
+extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[],
+    api_health_routes[];
+extern const unsigned api_n_slave_routes, api_n_master_commands, api_n_master_queries,
+    api_n_health_routes;
 
 #endif

@@ -32,6 +32,13 @@ static enum api_outcome refuse_depth(struct api_call *c)
     return refuse(c, 400, "data is nested too deep");
 }
 
+static enum api_outcome refuse_publish(struct api_call *c, enum err e)
+{
+    if (e == ERR_LIMIT)
+        return refuse(c, 413, "the message is longer than the bus takes");
+    return api_refuse(c->reply, e);
+}
+
 static enum err publish(struct api *a, enum msg_kind kind, struct str app, struct str target,
                         struct str event, struct str data)
 {
@@ -65,7 +72,7 @@ static enum api_outcome on_push_channel(struct api_call *c)
     enum err e = publish(c->api, MSG_CHANNEL, app, channel, event, data);
     if (e) {
         buf_fini(&scratch);
-        return api_refuse(c->reply, e);
+        return refuse_publish(c, e);
     }
     struct buf *out = api_json(c->reply);
     buf_reserve(out, 40 + channel.len + event.len + data.len);
@@ -103,7 +110,7 @@ static enum api_outcome push_to(struct api_call *c, enum msg_kind kind, const ch
         return refuse_depth(c);
     enum err e = publish(c->api, kind, c->params[0], c->params[1], STR_EMPTY, data);
     buf_fini(&scratch);
-    return e ? api_refuse(c->reply, e) : echo(c, name, c->params[1], text);
+    return e ? refuse_publish(c, e) : echo(c, name, c->params[1], text);
 }
 
 static enum api_outcome on_push_user(struct api_call *c)
@@ -120,6 +127,7 @@ static enum api_outcome on_push_socket(struct api_call *c)
 
 struct pattern_push {
     struct api *api;
+    uint64_t call;
     struct buf app, expression, event, data;
 };
 
@@ -132,38 +140,62 @@ static void pattern_push_free(struct pattern_push *p)
     mem_free(p);
 }
 
-static void add_missing(struct api_reply *r, const struct bus_answer *a)
+/* An answer that may be incomplete says so. */
+static void add_missing(struct api_reply *r, const struct bus_page *p)
 {
-    if (a->n_missing)
-        buf_printf(&r->extra, "Gusher-Missing-Parts: %u\r\n", a->n_missing);
+    if (p->n_missing)
+        buf_printf(&r->extra, "Gusher-Missing-Nodes: %u\r\n", p->n_missing);
 }
 
-static void on_channels_matched(void *ctx, uint64_t call, const struct bus_answer *a)
+static size_t bytes_of_each(const struct pattern_push *p, struct str channel)
+{
+    return p->app.len + channel.len + p->event.len + p->data.len;
+}
+
+static bool all_fit(const struct pattern_push *p, struct str channels)
+{
+    size_t max = bus_message_max(p->api->bus);
+    for (struct str name; names_next(&channels, &name);) {
+        if (bytes_of_each(p, name) > max)
+            return false;
+    }
+    return true;
+}
+
+static void push_to_matched(struct pattern_push *p, const struct bus_page *a, struct api_reply *r)
+{
+    struct str rest = a->names, name;
+    enum err e = ERR_OK;
+    for (uint64_t n = 0; !e && names_next(&rest, &name); n++)
+        e = publish_nth(p->api, n, buf_as_str(&p->app), name, buf_as_str(&p->event),
+                        buf_as_str(&p->data));
+    if (e) {
+        api_refuse(r, e);
+        return;
+    }
+    struct buf *out = api_json(r);
+    buf_printf(out, "{\"total\":%llu,\"pattern\":", (unsigned long long)a->count);
+    json_quote(out, buf_as_str(&p->expression));
+    buf_char(out, '}');
+}
+
+static void on_channels_matched(void *ctx, uint64_t question, const struct bus_page *a)
 {
     struct pattern_push *p = ctx;
     struct api_reply reply = {0};
-    struct str rest = a->names, name;
-    enum err e = ERR_OK;
+    (void)question;
     if (a->n_missing) {
         /* All or nothing: half a push would come twice to some when it is tried again. */
         api_text(&reply, 504, "the channels were not matched in time, nothing was sent");
     } else if (a->count * (p->data.len + API_PATTERN_MESSAGE_BYTES) > API_PATTERN_BYTES_MAX) {
         api_text(&reply, 413, "data is too large for the number of channels that match");
+    } else if (!all_fit(p, a->names)) {
+        api_text(&reply, 413, "the message is longer than the bus takes");
     } else {
-        for (uint64_t n = 0; !e && names_next(&rest, &name); n++)
-            e = publish_nth(p->api, n, buf_as_str(&p->app), name, buf_as_str(&p->event),
-                            buf_as_str(&p->data));
-        if (e) {
-            api_refuse(&reply, e);
-        } else {
-            struct buf *out = api_json(&reply);
-            buf_printf(out, "{\"total\":%llu,\"pattern\":", (unsigned long long)a->count);
-            json_quote(out, buf_as_str(&p->expression));
-            buf_char(out, '}');
-        }
+        push_to_matched(p, a, &reply);
     }
     add_missing(&reply, a);
-    p->api->answer(p->api->ctx, call, &reply);
+    p->api->answer(p->api->ctx, p->call, &reply);
     api_reply_fini(&reply);
     pattern_push_free(p);
 }
@@ -184,14 +216,20 @@ static enum api_outcome on_push_pattern(struct api_call *c)
     }
     struct pattern_push *p = mem_zalloc(sizeof(*p));
     p->api = c->api;
+    p->call = c->number;
     buf_str(&p->app, c->params[0]);
     buf_str(&p->expression, expression);
     buf_str(&p->event, event);
     buf_str(&p->data, data);
     buf_fini(&scratch);
 
-    struct bus_ask ask = {.kind = HUB_CHANNELS, .app = c->params[0], .pattern = pattern};
-    enum err e = bus_ask(c->api->bus, &ask, on_channels_matched, p, c->number);
+    const struct bus_ask ask = {.kind = HUB_CHANNELS,
+                                .app = c->params[0],
+                                .pattern = pattern,
+                                .expression = expression,
+                                .whole = true};
+    uint64_t question;
+    enum err e = bus_ask(c->api->bus, &ask, on_channels_matched, p, &question);
     if (!e)
         return API_LATER;
     pattern_push_free(p);
@@ -231,8 +269,9 @@ static enum err read_element(struct json object, struct element *out)
     return ok ? ERR_OK : ERR_PROTO;
 }
 
-/* Judges the whole batch before the first message of it is sent. */
-static enum err count_batch(struct json batch, unsigned *n)
+/* Judges the whole batch before the first message of it is sent. ERR_FULL: an element is longer
+ * than `bytes_max`. */
+static enum err count_batch(struct json batch, size_t bytes_max, unsigned *n)
 {
     struct json_iter it;
     struct json value;
@@ -246,6 +285,8 @@ static enum err count_batch(struct json batch, unsigned *n)
             return ERR_PROTO;
         if (++*n > API_BATCH_MAX)
             return ERR_LIMIT;
+        if (element.channel.text.len + element.event.text.len + element.data.text.len > bytes_max)
+            return ERR_FULL;
     }
     return ERR_OK;
 }
@@ -265,6 +306,12 @@ static enum err publish_element(struct api_call *c, uint64_t n, const struct ele
     return e;
 }
 
+static size_t batch_bytes_max(const struct api_call *c)
+{
+    size_t max = bus_message_max(c->api->bus), app = c->params[0].len;
+    return max > app ? max - app : 0;
+}
+
 static enum api_outcome on_push_batch(struct api_call *c)
 {
     struct str text = api_param(c, STR("batch_data"));
@@ -276,9 +323,11 @@ static enum api_outcome on_push_batch(struct api_call *c)
     if (e == ERR_LIMIT)
         return refuse_depth(c);
     if (!e)
-        e = count_batch(batch, &n);
+        e = count_batch(batch, batch_bytes_max(c), &n);
     if (e == ERR_LIMIT)
         return refuse(c, 413, "batch_data has too many elements");
+    if (e == ERR_FULL)
+        return refuse(c, 413, "an element of batch_data is longer than the bus takes");
     if (e)
         return refuse(c, 400, "data error");
 
@@ -329,7 +378,7 @@ static enum api_outcome on_reload(struct api_call *c)
     }
     e = publish(c->api, MSG_RELOAD, c->params[0], c->params[1], STR_EMPTY, buf_as_str(&names));
     buf_fini(&names);
-    return e ? api_refuse(c->reply, e) : echo(c, "user_id", c->params[1], text);
+    return e ? refuse_publish(c, e) : echo(c, "user_id", c->params[1], text);
 }
 
 static enum api_outcome on_add(struct api_call *c)
@@ -340,7 +389,7 @@ static enum api_outcome on_add(struct api_call *c)
     if (channel.len > API_GRANTS_BYTES_MAX)
         return refuse(c, 413, "too long a channel name");
     enum err e = publish(c->api, MSG_ADD, c->params[0], c->params[1], STR_EMPTY, channel);
-    return e ? api_refuse(c->reply, e) : echo(c, "user_id", c->params[1], channel);
+    return e ? refuse_publish(c, e) : echo(c, "user_id", c->params[1], channel);
 }
 
 /* ---- decode, ping ---- */
@@ -364,41 +413,91 @@ static enum api_outcome on_ping(struct api_call *c)
 
 /* ---- queries ---- */
 
-static void on_names(void *ctx, uint64_t call, const struct bus_answer *a)
+/* A query while its answer comes in. */
+struct query {
+    struct api *api;
+    uint64_t call;
+    bool began; /* a piece of the list has been given */
+    bool any;   /* with a name */
+};
+
+static void write_names(struct query *q, const struct bus_page *p, struct buf *out)
 {
-    struct api *api = ctx;
-    struct api_reply reply = {0};
-    struct buf *out = api_json(&reply);
-    struct str rest = a->names;
-    char before = '[';
-    for (struct str name; names_next(&rest, &name); before = ',') {
-        buf_char(out, before);
+    struct str rest = p->names;
+    if (!q->began)
+        buf_char(out, '[');
+    for (struct str name; names_next(&rest, &name); q->any = true) {
+        if (q->any)
+            buf_char(out, ',');
         json_quote(out, name);
     }
-    buf_str(out, before == '[' ? STR("[]") : STR("]"));
-    add_missing(&reply, a);
-    api->answer(api->ctx, call, &reply);
+    if (p->last)
+        buf_char(out, ']');
+}
+
+/* A list that is whole with its first page has a length; a longer one is streamed, and names that
+ * go missing on the way are told behind it. */
+static void on_names(void *ctx, uint64_t question, const struct bus_page *p)
+{
+    struct query *q = ctx;
+    struct api *api = q->api;
+    struct api_reply reply = {0};
+    write_names(q, p, api_json(&reply));
+    add_missing(&reply, p);
+    if (p->last && !q->began) {
+        api->answer(api->ctx, q->call, &reply);
+    } else {
+        enum api_piece piece = p->last ? API_LAST : q->began ? API_NEXT : API_FIRST;
+        if (piece == API_FIRST)
+            buf_str(&reply.extra, STR("Trailer: Gusher-Missing-Nodes\r\n"));
+        q->began = true;
+        bool goes_on = api->stream(api->ctx, q->call, &reply, question, piece);
+        if (!p->last && !goes_on) {
+            bus_cancel(api->bus, question);
+            mem_free(q);
+            q = NULL;
+        }
+    }
+    if (p->last)
+        mem_free(q);
     api_reply_fini(&reply);
 }
 
-static void on_count(void *ctx, uint64_t call, const struct bus_answer *a)
+void api_go_on(struct api *a, uint64_t question, bool alive)
 {
-    struct api *api = ctx;
+    if (alive)
+        bus_more(a->bus, question);
+    else
+        mem_free(bus_cancel(a->bus, question));
+}
+
+static void on_count(void *ctx, uint64_t question, const struct bus_page *p)
+{
+    struct query *q = ctx;
     struct api_reply reply = {0};
-    buf_printf(api_json(&reply), "{\"count\":%llu}", (unsigned long long)a->count);
-    add_missing(&reply, a);
-    api->answer(api->ctx, call, &reply);
+    (void)question;
+    buf_printf(api_json(&reply), "{\"count\":%llu}", (unsigned long long)p->count);
+    add_missing(&reply, p);
+    q->api->answer(q->api->ctx, q->call, &reply);
     api_reply_fini(&reply);
+    mem_free(q);
 }
 
 static enum api_outcome query(struct api_call *c, enum hub_question_kind kind, bool count_only)
 {
-    struct bus_ask ask = {.kind = kind,
-                          .app = c->params[0],
-                          .channel = kind == HUB_USERS_OF_CHANNEL ? c->params[1] : STR_EMPTY,
-                          .count_only = count_only};
-    enum err e = bus_ask(c->api->bus, &ask, count_only ? on_count : on_names, c->api, c->number);
-    return e ? api_refuse(c->reply, e) : API_LATER;
+    const struct bus_ask ask = {.kind = kind,
+                                .app = c->params[0],
+                                .channel = kind == HUB_USERS_OF_CHANNEL ? c->params[1] : STR_EMPTY,
+                                .count_only = count_only};
+    struct query *q = mem_zalloc(sizeof(*q));
+    uint64_t question;
+    q->api = c->api;
+    q->call = c->number;
+    enum err e = bus_ask(c->api->bus, &ask, count_only ? on_count : on_names, q, &question);
+    if (!e)
+        return API_LATER;
+    mem_free(q);
+    return api_refuse(c->reply, e);
 }
 
 static enum api_outcome on_channels(struct api_call *c)

@@ -14,24 +14,64 @@ static enum api_outcome refuse(struct api_call *c, int status, const char *text)
     return API_DONE;
 }
 
+/* Tokens stand in the query: what auth gives out must fit there, whatever its kind, beside prefix
+ * and app key. */
+_Static_assert(HTTP_TARGET_MAX >= TICKET_BYTES_MAX + 8 * 1024, "a handshake with a long ticket");
+
+static struct ticket_time moment(const struct api_call *c)
+{
+    return (struct ticket_time){.wall_s = c->now_s, .mono_ms = c->now_ms};
+}
+
+/* The others are told before the answer goes out, so whoever shows the ticket there comes behind
+ * the note or shortly before it. */
+static enum err issue(struct api_call *c, struct str jwt, struct claims *claims, struct buf *ticket)
+{
+    struct buf note = BUF_INIT;
+    enum err e = ticket_issue(c->api->tickets, jwt, claims, moment(c), ticket, &note);
+    if (!e && note.len) {
+        e = bus_share(c->api->bus, buf_as_str(&note));
+        /* Without a bus this slave is all there is for its clients: here the ticket is good. */
+        if (e == ERR_AWAY)
+            e = ERR_OK;
+        else if (e == ERR_FULL)
+            e = ERR_SYS; /* it is the bus that is full, not the table */
+    }
+    buf_fini(&note);
+    return e;
+}
+
+static enum api_outcome refuse_ticket(struct api_call *c, enum err e)
+{
+    /* A ticket that opens nothing elsewhere would be a riddle to its holder. */
+    if (e == ERR_LIMIT)
+        return refuse(c, 413, "the jwt is longer than the bus can carry to the other slaves\n");
+    buf_str(&c->reply->extra, STR("Retry-After: 10\r\n"));
+    return refuse(c, 503,
+                  e == ERR_FULL ? "too many tickets are alive, try again\n"
+                                : "no ticket could be made, try again\n");
+}
+
 static enum api_outcome on_auth(struct api_call *c)
 {
     struct claims *claims;
     buf_str(&c->reply->extra, STR("Access-Control-Allow-Origin: *\r\n"));
-    if (jwt_verify(&claims, c->api->keys, api_param(c, STR("jwt")), c->now_s))
+    struct str jwt = api_param(c, STR("jwt"));
+    if (jwt_verify(&claims, c->api->keys, jwt, c->now_s))
         return refuse(c, 401, "jwt decode fail\n");
 
-    char ticket[TICKET_LEN];
-    enum err e = ticket_issue(c->api->tickets, claims, c->now_ms, ticket);
+    struct buf ticket = BUF_INIT;
+    enum err e = issue(c, jwt, claims, &ticket);
     claims_unref(claims);
     if (e) {
-        buf_str(&c->reply->extra, STR("Retry-After: 10\r\n"));
-        return refuse(c, 503, "too many tickets are alive, try again\n");
+        buf_fini(&ticket);
+        return refuse_ticket(c, e);
     }
     struct buf *out = api_json(c->reply);
     buf_str(out, STR("{\"token\":\""));
-    buf_add(out, ticket, sizeof(ticket));
+    buf_str(out, buf_as_str(&ticket));
     buf_str(out, STR("\"}\n"));
+    buf_fini(&ticket);
     return API_DONE;
 }
 
@@ -45,12 +85,12 @@ static enum api_outcome on_auth_preflight(struct api_call *c)
     return API_DONE;
 }
 
-/* A ticket from auth, or the JWT itself. */
+/* A ticket from auth, or the JWT itself: that is taken whatever auth gives out. */
 static enum err find_claims(struct api_call *c, struct str token, struct claims **out)
 {
     if (memchr(token.p, '.', token.len))
         return jwt_verify(out, c->api->keys, token, c->now_s);
-    return ticket_redeem(c->api->tickets, token, c->now_ms, out);
+    return ticket_redeem(c->api->tickets, token, moment(c), out);
 }
 
 static enum api_outcome on_ws(struct api_call *c)
@@ -59,8 +99,11 @@ static enum api_outcome on_ws(struct api_call *c)
     struct claims *claims;
     if (!token.len)
         return refuse(c, 401, "app_key is nil\n"); /* the seed's own wording */
-    if (find_claims(c, token, &claims))
-        return refuse(c, 401, "token error\n");
+    enum err e = find_claims(c, token, &claims);
+    if (e) {
+        refuse(c, 401, "token error\n");
+        return e == ERR_AGAIN ? API_AGAIN : API_DONE;
+    }
     if (!str_eq(claims->app_key, c->params[0])) {
         claims_unref(claims);
         return refuse(c, 401, "appkey error\n");

@@ -1,45 +1,12 @@
 #include "auth/jwt.h"
+#include "auth/base64url.h"
 #include "base/json.h"
-#include <cjose/base64.h>
 #include <cjose/header.h>
 #include <cjose/jws.h>
-#include <cjose/util.h>
 #include <openssl/err.h>
 
 /* The header of every token we sign. */
 static const char signing_alg[] = "RS256";
-
-static int base64url_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* RFC 7515 section 2: the alphabet of base64url, no padding, nothing else. The unused bits of
- * the last character must be 0 (RFC 4648 section 3.5): otherwise there would be several texts for
- * one token, and who remembers a refused token by its text would be fooled. */
-static bool is_base64url(struct str s)
-{
-    int last = 0;
-    for (size_t i = 0; i < s.len; i++)
-        if ((last = base64url_value(s.p[i])) < 0)
-            return false;
-    switch (s.len % 4) {
-    case 0:
-        return true;
-    case 2:
-        return (last & 0xf) == 0;
-    case 3:
-        return (last & 0x3) == 0;
-    default:
-        return false;
-    }
-}
 
 /* The parts of a token between its dots; false unless there are exactly three. */
 static bool split(struct str jwt, struct str parts[3])
@@ -53,7 +20,7 @@ static bool split(struct str jwt, struct str parts[3])
         rest = str_make(dot + 1, rest.len - parts[i].len - 1);
     }
     parts[2] = rest;
-    return is_base64url(parts[0]) && is_base64url(parts[1]) && is_base64url(parts[2]);
+    return base64url_is(parts[0]) && base64url_is(parts[1]) && base64url_is(parts[2]);
 }
 
 static bool is_accepted_alg(struct json alg)
@@ -92,13 +59,11 @@ static enum err check_header(struct str text)
 
 static enum err check_encoded_header(struct str encoded)
 {
-    cjose_err failure;
-    uint8_t *p = NULL;
-    size_t len = 0;
-    if (!cjose_base64url_decode(encoded.p, encoded.len, &p, &len, &failure))
-        return ERR_PROTO;
-    enum err e = check_header(str_make((const char *)p, len));
-    cjose_get_dealloc()(p);
+    struct buf text = BUF_INIT;
+    enum err e = ERR_PROTO;
+    if (base64url_decode(&text, encoded))
+        e = check_header(buf_as_str(&text));
+    buf_fini(&text);
     return e;
 }
 
@@ -146,6 +111,12 @@ enum err jwt_verify(struct claims **out, const struct keys *keys, struct str jwt
         e = claims_from_json(out, buf_as_str(&payload), now_s);
     buf_fini(&payload);
     return e;
+}
+
+enum err jwt_payload(struct buf *payload, struct str jwt)
+{
+    struct str parts[3];
+    return split(jwt, parts) && base64url_decode(payload, parts[1]) ? ERR_OK : ERR_PROTO;
 }
 
 enum err jwt_sign(struct buf *out, const struct signing_key *key, struct str claims_json)

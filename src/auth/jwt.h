@@ -23,6 +23,10 @@ enum err jwt_verify(struct claims **out, const struct keys *keys, struct str jwt
  * claims_from_json. */
 enum err jwt_check_signature(struct buf *payload, const struct keys *keys, struct str jwt);
 
+/* Appends the payload of a token that jwt_verify took before: nothing is checked again but the form
+ * (ERR_PROTO). */
+enum err jwt_payload(struct buf *payload, struct str jwt);
+
 /* Signs `claims_json` (an object) as RS256 with the private key and appends the compact JWT.
  * ERR_SYS: the key cannot sign. */
 enum err jwt_sign(struct buf *out, const struct signing_key *key, struct str claims_json);

@@ -1,4 +1,5 @@
-/* bus.h - one node to many, in two verbs: publish to all who listen, ask all who know.
+/* bus.h - one node to many, in two verbs: publish to all who listen, ask all who know. And what
+ * nodes know together is shared: tickets.
  *
  * A seat is one worker's place at the bus; whoever sits there calls it on its own thread and gets
  * its answers there. Handlers see only this header: whether the bus is this process or a cluster
@@ -14,42 +15,69 @@
 #include "hub/pattern.h"
 
 enum {
-    BUS_ASK_MS = 2000,     /* how long an answer may take; then it is given as far as it is known */
+    BUS_ASK_MS = 2000,     /* how long a page may take; then the answer is what is known */
     BUS_ASKS_MAX = 4096,   /* questions of one seat under way at once, */
-    BUS_PATTERNS_MAX = 32, /* and of these, with a pattern: they hold a copy of all names */
+    BUS_PATTERNS_MAX = 32, /* and of these, with a pattern: they hold a copy of all names; */
+    BUS_ASKS_BYTES_MAX = 256 << 20, /* memory they may hold together before more are refused */
+    BUS_ROUND_BYTES = 4 << 20,      /* of all pages that are asked for at once, about */
+    BUS_PAGE_BYTES_MAX = 128 << 10, /* of one page, */
+    BUS_PAGE_BYTES_MIN = 4 << 10,   /* however many there are */
 };
 
 struct bus_seat;
 
+/* Whether messages reach the other nodes now. */
+bool bus_is_up(const struct bus_seat *seat);
+
 /* Publishes to every node that listens (the bus takes its own reference). When it returns ERR_OK
  * the message is on its way ahead of all that is published later. ERR_FULL: a receiver is so far
- * behind that nothing was sent to anyone. */
+ * behind that nothing was sent to anyone; ERR_AWAY: the bus cannot be reached; ERR_LIMIT: larger
+ * than bus_message_max. */
 enum err bus_publish(struct bus_seat *seat, struct msg *m);
 
 /* Publishes one more message of a push that has begun: not refused because receivers are behind,
  * so that a push is sent whole or not at all. The caller bounds how many there are. */
 enum err bus_publish_more(struct bus_seat *seat, struct msg *m);
 
+/* Tells all other nodes that hold sockets what a ticket of this one stands for
+ * (auth/ticket.h's note, copied). Like a message it is on its way ahead of answers of this turn.
+ * ERR_FULL, ERR_AWAY, ERR_LIMIT: nobody was told. */
+enum err bus_share(struct bus_seat *seat, struct str note);
+
+/* The longest message, all its text together (msg_text_bytes); SIZE_MAX: any. */
+size_t bus_message_max(const struct bus_seat *seat);
+
 /* What is asked: a hub question, answered by names or only by their number. */
 struct bus_ask {
     enum hub_question_kind kind;
     struct str app, channel; /* copied */
     struct pattern *pattern; /* HUB_CHANNELS that match alone; taken over; NULL: all */
+    struct str expression;   /* of the pattern; copied */
     bool count_only;
+    bool whole; /* one page with all names, as the asker needs them together */
 };
 
-struct bus_answer {
-    struct str names; /* each once (names.h); empty when count_only. Valid during the call */
-    uint64_t count;
-    unsigned n_missing; /* parts that did not come in time: the answer may be incomplete */
+/* A page of the answer: what has come in from all who were asked, put together. */
+struct bus_page {
+    struct str names;   /* names.h; each comes once in all pages; none when count_only */
+    uint64_t count;     /* of all pages so far */
+    unsigned n_missing; /* nodes that did not answer in time: names may be missing */
+    bool last;
 };
 
-/* Called once for each ask that was accepted, on the asker's thread, never from within bus_ask. */
-typedef void bus_answer_fn(void *ctx, uint64_t call, const struct bus_answer *a);
+/* Called on the asker's thread, never from within bus_ask; names are valid during the call. Unless
+ * it was the last page, the next one comes after bus_more. */
+typedef void bus_page_fn(void *ctx, uint64_t question, const struct bus_page *p);
 
-/* Asks all live nodes; `call` is the asker's own number for it. ERR_FULL: too many questions, or
- * a receiver is far behind; answer_fn will not be called (the pattern is released anyway). */
-enum err bus_ask(struct bus_seat *seat, const struct bus_ask *ask, bus_answer_fn *answered,
-                 void *ctx, uint64_t call);
+/* Asks all live nodes. ERR_FULL: too many questions, or a receiver is far behind; `came` will not
+ * be called (the pattern is released anyway). On ERR_OK *question is its number, not used again. */
+enum err bus_ask(struct bus_seat *seat, const struct bus_ask *ask, bus_page_fn *came, void *ctx,
+                 uint64_t *question);
+
+/* The asker has room for the next page (fine to call from within `came`). */
+void bus_more(struct bus_seat *seat, uint64_t question);
+
+/* Ends a question that waits for bus_more; returns its ctx, NULL when it is over. */
+void *bus_cancel(struct bus_seat *seat, uint64_t question);
 
 #endif

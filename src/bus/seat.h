@@ -9,32 +9,75 @@
 /* A question on its way: immutable, counted atomically, owns its text and pattern. */
 struct bus_question {
     atomic_uint refs;
-    unsigned from;   /* the worker that asks */
-    uint64_t number; /* its number there */
+    uint32_t node;     /* that asks: */
+    unsigned from;     /* its worker, */
+    uint64_t number;   /* and the number there */
+    size_t page_bytes; /* SIZE_MAX: all in one page */
     bool count_only;
     struct hub_question q;
     struct pattern *pattern; /* owned; NULL: none */
+    struct str expression;
 };
 
+/* Copies ask's texts and takes over its pattern; one reference. */
+struct bus_question *bus_question_new(const struct bus_ask *ask, uint32_t node, unsigned from,
+                                      uint64_t number, uint64_t seed, size_t page_bytes);
 struct bus_question *bus_question_ref(struct bus_question *q);
 void bus_question_unref(struct bus_question *q);
 
-/* What carries messages and questions. The embedded bus is the node itself (edge/node.c). */
+/* One who answers: a worker of a node. */
+struct bus_source {
+    uint32_t node;
+    uint32_t worker;
+};
+
+/* A page of one source, or a piece of one. */
+struct bus_part {
+    struct bus_source from;
+    uint64_t number;  /* of the question */
+    uint32_t cursor;  /* of the next page; HUB_CURSOR_END: this was the last one */
+    bool follows;     /* the rest of the page comes by itself */
+    struct str bytes; /* names, or wide hashes when only counted */
+};
+
+/* What carries messages and questions. The embedded bus is the node itself (edge/node.c), the one
+ * between processes is cluster.c. All calls come from the workers' threads. */
 struct bus_backend {
     void *ctx;
-    /* Takes its own reference. ERR_FULL: nobody got it; never when `begun` (bus_publish_more). */
-    enum err (*publish)(void *ctx, struct msg *m, bool begun);
-    /* Sends the question to every part of the answer; *n_parts says how many calls of
-     * bus_part_arrived will follow on the asker's thread. ERR_FULL: nobody got it. */
-    enum err (*ask)(void *ctx, struct bus_question *q, unsigned *n_parts);
+    uint32_t node; /* this one */
+    /* Takes its own reference; `scratch` is for writing. ERR_FULL, ERR_AWAY, ERR_LIMIT: nobody got
+     * it; never ERR_FULL when `begun` (bus_publish_more). */
+    enum err (*publish)(void *ctx, struct msg *m, bool begun, struct buf *scratch);
+    /* bus_share; NULL: there are no other nodes. */
+    enum err (*share)(void *ctx, struct str note, struct buf *scratch);
+    /* Sends what publish and share have gathered; NULL: it gathers nothing. */
+    void (*flush)(void *ctx);
+    bool (*is_up)(void *ctx);
+    size_t (*message_max)(void *ctx);
+    /* Appends who is to answer (struct bus_source); *n_missing: nodes that live but cannot be
+     * asked. */
+    void (*sources)(void *ctx, struct buf *sources, unsigned *n_missing);
+    /* Asks all of them for the first page. ERR_FULL: nobody got it. */
+    enum err (*ask)(void *ctx, struct bus_question *q, struct buf *scratch);
+    /* Asks one for a further page. */
+    void (*more)(void *ctx, struct bus_question *q, struct bus_source source, uint32_t cursor,
+                 struct buf *scratch);
 };
 
 /* A seat for worker `worker`, whose loop runs its deadlines. */
 struct bus_seat *bus_seat_new(const struct bus_backend *b, struct loop *loop, unsigned worker);
-void bus_seat_free(struct bus_seat *s); /* open questions are answered: nothing known */
+void bus_seat_free(struct bus_seat *s); /* open questions are answered: nothing more is known */
 
-/* A part of the answer to question `number`: names, or wide hashes when only counted. Parts of
- * questions that are over are ignored. */
-void bus_part_arrived(struct bus_seat *s, uint64_t number, struct str part);
+/* Something was gathered for the backend by other means: the next flush is to send it. */
+void bus_seat_gathered(struct bus_seat *s);
+
+/* The turn's end, before answers go out: what was published in it is on its way. */
+void bus_seat_flush(struct bus_seat *s);
+
+/* A part of an answer came. What nobody waits for is ignored. */
+void bus_part_arrived(struct bus_seat *s, const struct bus_part *p);
+
+/* A node is gone: nobody waits for it any longer. */
+void bus_node_gone(struct bus_seat *s, uint32_t node);
 
 #endif

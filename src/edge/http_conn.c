@@ -8,6 +8,8 @@
 enum {
     HTTP_IDLE_MS = 75 * 1000,       /* a backend's pooled connection between requests */
     HTTP_IDLE_SLAVE_MS = 15 * 1000, /* a browser's */
+    HTTP_STREAM_BYTES = 256 << 10,  /* of a streamed reply waiting, before more of it is made */
+    HTTP_AGAIN_MS = 16,         /* between two tries of a request whose answer is not known yet */
     HTTP_AHEAD_BYTES = 1 << 20, /* replies waiting to be taken before the next request is read */
 };
 
@@ -15,13 +17,16 @@ struct http_conn {
     struct conn conn;
     struct worker *worker;
     struct timer timer;
-    uint64_t number;    /* in worker->http_conns: what a late answer is found by */
-    int64_t began_ms;   /* when the request being read began; 0: none is */
-    int64_t idle_by_ms; /* when a connection that reads no request is closed */
+    uint64_t number;        /* in worker->http_conns: what a late answer is found by */
+    int64_t began_ms;       /* when the request being read began; 0: none is */
+    int64_t idle_by_ms;     /* when a connection that reads no request is closed */
+    int64_t again_since_ms; /* the first try of a request that is handled again; 0: none is */
     unsigned roles;
-    bool waiting;               /* for a late answer: nothing else is read meanwhile */
-    bool head_only, keep_alive; /* of the request that waits */
-    bool draining;              /* the next reply is the last */
+    /* For a late answer, or to be handled again: nothing else is read meanwhile. */
+    bool waiting;
+    bool head_only, keep_alive, is_http_1_0; /* of the request that waits */
+    bool draining;                           /* the next reply is the last */
+    uint64_t question; /* goes on when the peer has taken what is queued; 0: none does */
     struct http_parser parser;
     struct buf stash; /* input that came after a request that waits */
 };
@@ -40,6 +45,8 @@ static void rearm(struct http_conn *h)
         due = now + WORKER_LINGER_MS;
     else if (h->conn.stalled)
         due = now + o->write_ms - conn_stalled_ms(&h->conn);
+    else if (h->again_since_ms)
+        due = now + HTTP_AGAIN_MS;
     else if (h->conn.paused) /* an answer is under way, or output that is being taken */
         due = 0;
     else if (h->began_ms)
@@ -106,6 +113,8 @@ static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size
     struct str version = r->headers[HTTP_H_WS_VERSION];
     bool right_version = version.p && str_eq(version, STR("13"));
     if (is_websocket(r) && right_version && !h->draining) {
+        if (h->conn.paused) /* it has waited, and the WebSocket is to be read */
+            conn_resume(&h->conn);
         ws_conn_open(h->worker, &h->conn, claims, r->headers[HTTP_H_WS_KEY], rest, rest_len);
         return;
     }
@@ -126,6 +135,19 @@ static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size
 
 /* ---- requests ---- */
 
+/* Whether there is time for a further try: then the connection waits for it. */
+static bool tries_again(struct http_conn *h)
+{
+    int64_t now = h->worker->loop.now_ms;
+    if (!h->again_since_ms)
+        h->again_since_ms = now;
+    h->waiting = now - h->again_since_ms < TICKET_NOTE_MS;
+    /* The text of the request stays with the parser, but a body may lie in the input, which is gone
+     * by then. What is handled again has none to read. */
+    h->parser.request.body = STR_EMPTY;
+    return h->waiting;
+}
+
 /* Handles the request that is whole. True: go on with the input behind it. */
 static bool handle(struct http_conn *h, char *rest, size_t rest_len)
 {
@@ -138,8 +160,13 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
      * behind the request would be frames. */
     bool keep_alive = r->keep_alive && !r->wants_websocket;
 
+    h->waiting = false;
     switch (api_handle(&w->api, h->roles, r, h->number, w->loop.now_s, w->loop.now_ms, &reply,
                        &claims)) {
+    case API_AGAIN:
+        if (tries_again(h))
+            break;
+        /* fall through */
     case API_DONE:
         send_reply(h, &reply, head_only, stays(h, &reply, keep_alive));
         break;
@@ -147,12 +174,15 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
         h->waiting = true;
         h->head_only = head_only;
         h->keep_alive = keep_alive;
+        h->is_http_1_0 = r->is_http_1_0;
         break;
     case API_UPGRADE:
         upgrade(h, claims, rest, rest_len);
         break;
     }
     api_reply_fini(&reply);
+    if (!h->waiting)
+        h->again_since_ms = 0;
     return !h->waiting && !conn_is_ending(&h->conn);
 }
 
@@ -217,6 +247,21 @@ static void go_on(struct http_conn *h)
     buf_fini(&stash);
 }
 
+/* What came behind the request is input again once there is an answer. */
+static void handle_again(struct http_conn *h)
+{
+    struct buf stash = h->stash;
+    h->stash = BUF_INIT;
+    bool goes_on = handle(h, stash.len ? stash.p : (char[1]){0}, stash.len);
+    if (!goes_on && !h->waiting) {
+        buf_fini(&stash); /* the WebSocket has taken it, or it is the end */
+        return;
+    }
+    h->stash = stash;
+    go_on(h);
+    rearm(h);
+}
+
 /* ---- what the connection calls ---- */
 
 static void on_input(struct conn *c, char *data, size_t len)
@@ -232,6 +277,10 @@ static void on_stall(struct conn *c)
 static void on_drained(struct conn *c)
 {
     struct http_conn *h = self(c);
+    uint64_t question = h->question;
+    h->question = 0;
+    if (question)
+        api_go_on(&h->worker->api, question, true);
     if (c->paused)
         go_on(h);
     rearm(h);
@@ -241,6 +290,8 @@ static void on_gone(struct conn *c)
 {
     struct http_conn *h = self(c);
     timer_stop(&h->worker->loop.timers, &h->timer);
+    if (h->question)
+        api_go_on(&h->worker->api, h->question, false);
     slots_remove(&h->worker->http_conns, h->number);
     http_parser_fini(&h->parser);
     buf_fini(&h->stash);
@@ -270,6 +321,8 @@ static void on_timer(struct timer *t)
     }
     if (h->conn.stalled && conn_stalled_ms(&h->conn) >= o->write_ms)
         conn_close(&h->conn);
+    else if (!h->conn.stalled && h->again_since_ms)
+        handle_again(h);
     else if (!h->conn.stalled && h->began_ms && now >= h->began_ms + o->request_ms[h->roles])
         refuse(h, 408);
     else if (!h->conn.stalled && !h->began_ms && now >= h->idle_by_ms)
@@ -304,6 +357,52 @@ void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply 
     h->waiting = false;
     send_reply(h, r, h->head_only, stays(h, r, h->keep_alive));
     go_on(h);
+}
+
+static void begin_stream(struct http_conn *h, const struct api_reply *r, struct buf *out)
+{
+    h->keep_alive = stays(h, r, h->keep_alive) && !h->is_http_1_0;
+    const struct http_reply reply = {.status = r->status,
+                                     .type = r->type,
+                                     .extra = buf_as_str(&r->extra),
+                                     .keep_alive = h->keep_alive,
+                                     .chunked = !h->is_http_1_0,
+                                     .unbounded = h->is_http_1_0,
+                                     .head_only = h->head_only};
+    http_reply_write(out, &reply, h->worker->loop.now_s);
+}
+
+bool http_conn_stream(struct worker *w, uint64_t number, const struct api_reply *r,
+                      uint64_t question, enum api_piece piece)
+{
+    struct http_conn *h = slots_get(&w->http_conns, number);
+    if (!h || !h->waiting || conn_is_ending(&h->conn))
+        return false;
+    h->question = 0;
+    struct buf *out = worker_scratch(w);
+    bool over = piece == API_LAST || h->head_only;
+    if (piece == API_FIRST)
+        begin_stream(h, r, out);
+    if (!h->head_only && h->is_http_1_0)
+        buf_str(out, buf_as_str(&r->body));
+    else if (!h->head_only)
+        http_chunk_write(out, buf_as_str(&r->body));
+    if (piece == API_LAST && !h->is_http_1_0)
+        http_chunks_end(out, buf_as_str(&r->extra));
+    conn_send_bytes(&h->conn, buf_as_str(out));
+    if (over) {
+        h->waiting = false;
+        if (h->keep_alive)
+            go_on(h);
+        else
+            finish(h);
+        return piece == API_LAST;
+    }
+    if (h->conn.queued_bytes > HTTP_STREAM_BYTES)
+        h->question = question;
+    else
+        api_go_on(&w->api, question, true);
+    return true;
 }
 
 void http_conns_drain(struct worker *w)

@@ -81,7 +81,7 @@ static int64_t clock_us(void)
 static void add_match(struct job *j, struct str name)
 {
     if (j->question->count_only) {
-        struct hash128 hash = hash_wide(name);
+        struct hash128 hash = hash_wide(name, j->question->q.seed);
         buf_add(&j->part, &hash, sizeof(hash));
     } else {
         names_add(&j->part, name);

@@ -24,7 +24,8 @@ void mail_free(struct mail *m)
         msg_unref(m->msg);
     if (m->question)
         bus_question_unref(m->question);
-    buf_fini(&m->part);
+    remote_job_free(m->job);
+    buf_fini(&m->bytes);
     mem_free(m);
 }
 
@@ -39,7 +40,7 @@ void node_fini(struct node *n)
 {
     for (unsigned i = 0; i < n->n_workers; i++) {
         if (n->inboxes[i])
-            inbox_read(n->inboxes[i], 1, throw_away, NULL);
+            inbox_empty(n->inboxes[i], throw_away, NULL);
         inbox_free(n->inboxes[i]);
         n->inboxes[i] = NULL;
     }
@@ -100,38 +101,178 @@ static bool all_have_room(const struct node *n, uint64_t workers)
     return true;
 }
 
-static enum err publish(void *ctx, struct msg *msg, bool begun)
+static void send_msg(struct node *n, unsigned worker, struct msg *msg)
+{
+    struct mail *m = mail_new(MAIL_MSG);
+    m->msg = msg_ref(msg);
+    atomic_fetch_add_explicit(&n->unread_bytes[worker], msg_bytes(msg), memory_order_relaxed);
+    node_send(n, worker, m);
+}
+
+static void send_question(struct node *n, unsigned worker, struct bus_question *q, uint32_t cursor)
+{
+    struct mail *m = mail_new(MAIL_QUESTION);
+    m->question = bus_question_ref(q);
+    m->cursor = cursor;
+    node_send(n, worker, m);
+}
+
+/* ---- the embedded bus ---- */
+
+static enum err publish(void *ctx, struct msg *msg, bool begun, struct buf *scratch)
 {
     struct node *n = ctx;
     uint64_t workers = receivers(n, msg);
+    (void)scratch;
     if (!begun && !all_have_room(n, workers))
         return ERR_FULL;
-    for (uint64_t left = workers; left; left &= left - 1) {
-        unsigned i = (unsigned)__builtin_ctzll(left);
-        struct mail *m = mail_new(MAIL_MSG);
-        m->msg = msg_ref(msg);
-        atomic_fetch_add_explicit(&n->unread_bytes[i], msg_bytes(msg), memory_order_relaxed);
-        node_send(n, i, m);
-    }
+    for (uint64_t left = workers; left; left &= left - 1)
+        send_msg(n, (unsigned)__builtin_ctzll(left), msg);
     return ERR_OK;
 }
 
-static enum err ask(void *ctx, struct bus_question *q, unsigned *n_parts)
+static bool is_up(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static size_t message_max(void *ctx)
+{
+    (void)ctx;
+    return SIZE_MAX;
+}
+
+static void sources(void *ctx, struct buf *list, unsigned *n_missing)
+{
+    struct node *n = ctx;
+    *n_missing = 0;
+    for (unsigned i = 0; i < n->n_workers; i++)
+        buf_add(list, &(struct bus_source){n->id, i}, sizeof(struct bus_source));
+}
+
+static enum err ask(void *ctx, struct bus_question *q, struct buf *scratch)
 {
     struct node *n = ctx;
     uint64_t all = n->n_workers == 64 ? UINT64_MAX : (1ull << n->n_workers) - 1;
+    (void)scratch;
     if (!all_have_room(n, all))
         return ERR_FULL;
-    *n_parts = n->n_workers;
-    for (unsigned i = 0; i < n->n_workers; i++) {
-        struct mail *m = mail_new(MAIL_QUESTION);
-        m->question = bus_question_ref(q);
-        node_send(n, i, m);
-    }
+    for (unsigned i = 0; i < n->n_workers; i++)
+        send_question(n, i, q, HUB_CURSOR_BEGIN);
     return ERR_OK;
+}
+
+static void more(void *ctx, struct bus_question *q, struct bus_source source, uint32_t cursor,
+                 struct buf *scratch)
+{
+    (void)scratch;
+    send_question(ctx, source.worker, q, cursor);
 }
 
 struct bus_backend node_backend(struct node *n)
 {
-    return (struct bus_backend){.ctx = n, .publish = publish, .ask = ask};
+    if (n->cluster)
+        return cluster_backend(n->cluster);
+    return (struct bus_backend){.ctx = n,
+                                .node = n->id,
+                                .publish = publish,
+                                .is_up = is_up,
+                                .message_max = message_max,
+                                .sources = sources,
+                                .ask = ask,
+                                .more = more};
+}
+
+/* ---- what the cluster hands over ---- */
+
+/* A worker so far behind misses messages: its sockets are told by their close, so that clients know
+ * and come again. */
+static void tell_lost(struct node *n, unsigned worker)
+{
+    if (!atomic_exchange(&n->lost[worker], true))
+        node_send(n, worker, mail_new(MAIL_LOST));
+}
+
+static void deliver(void *ctx, struct msg *msg)
+{
+    struct node *n = ctx;
+    for (uint64_t left = receivers(n, msg); left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        if (all_have_room(n, 1ull << i))
+            send_msg(n, i, msg);
+        else
+            tell_lost(n, i);
+    }
+}
+
+static void on_question(void *ctx, struct bus_question *q, uint32_t worker, uint32_t cursor)
+{
+    struct node *n = ctx;
+    for (unsigned i = 0; i < n->n_workers; i++) {
+        if (worker == CLUSTER_ALL_WORKERS || worker == i)
+            send_question(n, i, q, cursor);
+    }
+}
+
+static void on_part(void *ctx, unsigned worker, const struct bus_part *p)
+{
+    struct mail *m = mail_new(MAIL_PART);
+    m->part = *p;
+    buf_str(&m->bytes, p->bytes);
+    node_send(ctx, worker, m);
+}
+
+/* Without room for it the ticket is unknown here, which is no fault of the note. */
+static enum err on_note(void *ctx, struct str note)
+{
+    struct node *n = ctx;
+    if (!n->tickets)
+        return ERR_OK;
+    enum err e = tickets_take_note(n->tickets, note, loop_clock_ms());
+    return e == ERR_FULL ? ERR_OK : e;
+}
+
+static void on_confirmed(void *ctx, unsigned worker, uint64_t seq)
+{
+    struct mail *m = mail_new(MAIL_SURE);
+    m->seq = seq;
+    node_send(ctx, worker, m);
+}
+
+static void on_gone(void *ctx, uint32_t node)
+{
+    struct node *n = ctx;
+    for (unsigned i = 0; i < n->n_workers; i++) {
+        struct mail *m = mail_new(MAIL_GONE);
+        m->node = node;
+        node_send(n, i, m);
+    }
+}
+
+static void on_lost(void *ctx)
+{
+    struct node *n = ctx;
+    for (unsigned i = 0; i < n->n_workers; i++)
+        tell_lost(n, i);
+}
+
+struct cluster_local node_local(struct node *n)
+{
+    return (struct cluster_local){.ctx = n,
+                                  .deliver = deliver,
+                                  .question = on_question,
+                                  .part = on_part,
+                                  .note = on_note,
+                                  .confirmed = on_confirmed,
+                                  .gone = on_gone,
+                                  .lost = on_lost};
+}
+
+void node_remote_done(void *node, struct remote_job *job, enum err e)
+{
+    struct mail *m = mail_new(MAIL_REMOTE);
+    m->job = job;
+    m->outcome = e;
+    node_send(node, job->worker, m);
 }

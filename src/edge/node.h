@@ -1,13 +1,16 @@
 /* node.h - the workers of this process, as the bus sees them: who gets which letter.
  *
- * In a process on its own the node is the bus's backend itself (the embedded bus). */
+ * In a process on its own the node is the bus's backend itself (the embedded bus); in a cluster it
+ * is what the cluster hands messages and questions to. */
 #ifndef EDGE_NODE_H
 #define EDGE_NODE_H
 #include <stdatomic.h>
+#include "auth/ticket.h"
 #include "base/buf.h"
-#include "bus/seat.h"
+#include "bus/cluster.h"
 #include "edge/interest.h"
 #include "net/inbox.h"
+#include "remote/remote.h"
 
 enum {
     NODE_WORKERS_MAX = INTEREST_WORKERS_MAX,
@@ -20,6 +23,10 @@ enum mail_kind {
     MAIL_MSG,      /* carry out */
     MAIL_QUESTION, /* answer with a MAIL_PART to question->from */
     MAIL_PART,     /* a part of an answer */
+    MAIL_SURE,     /* interest is known to all who publish */
+    MAIL_GONE,     /* a node is gone: nobody need wait for it */
+    MAIL_LOST,     /* messages for this worker were lost */
+    MAIL_REMOTE,   /* what came of a remote command */
     MAIL_STOP,     /* end in order */
 };
 
@@ -27,9 +34,14 @@ struct mail { /* what workers send each other */
     struct letter letter;
     enum mail_kind kind;
     struct msg *msg;               /* MAIL_MSG: a reference */
-    struct bus_question *question; /* MAIL_QUESTION: a reference */
-    uint64_t number;               /* MAIL_PART: of the question */
-    struct buf part;               /* MAIL_PART */
+    struct bus_question *question; /* MAIL_QUESTION: a reference; */
+    uint32_t cursor;               /* and the page it asks for */
+    struct bus_part part;          /* MAIL_PART: without bytes, */
+    struct buf bytes;              /* which are here */
+    uint64_t seq;                  /* MAIL_SURE: up to this one */
+    uint32_t node;                 /* MAIL_GONE */
+    struct remote_job *job;        /* MAIL_REMOTE: owned, */
+    enum err outcome;              /* and what came of it */
 };
 
 struct node {
@@ -37,7 +49,11 @@ struct node {
     unsigned n_workers;
     struct inbox *inboxes[NODE_WORKERS_MAX];
     atomic_size_t unread_bytes[NODE_WORKERS_MAX]; /* of messages in each inbox */
+    atomic_bool lost[NODE_WORKERS_MAX];           /* a MAIL_LOST is on its way */
     struct interest *interest;
+    struct cluster *cluster;    /* borrowed; NULL: this process is alone */
+    struct remote_sink *remote; /* borrowed; NULL: remote commands go nowhere */
+    struct tickets *tickets;    /* borrowed; NULL: nobody here redeems any */
 };
 
 /* ERR_SYS: no descriptor left. */
@@ -51,6 +67,11 @@ void node_send(struct node *n, unsigned worker, struct mail *m);
 void node_msg_read(struct node *n, unsigned worker, const struct msg *m);
 void mail_free(struct mail *m);
 
+/* The embedded bus; with a cluster, the cluster's. */
 struct bus_backend node_backend(struct node *n);
+struct cluster_local node_local(struct node *n);
+
+/* What the sink calls (remote_done_fn): the worker hears of it. */
+void node_remote_done(void *node, struct remote_job *job, enum err e);
 
 #endif

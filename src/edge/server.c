@@ -25,6 +25,46 @@ static enum err probe(const struct server_options *o, char *why, size_t why_len)
     return ERR_OK;
 }
 
+static enum err meet_cluster(struct server *s, const struct server_options *o, char *why,
+                             size_t why_len)
+{
+    struct cluster_options cluster = o->cluster;
+    const struct cluster_local local = node_local(&s->node);
+    if (!cluster.servers)
+        return ERR_OK;
+    cluster.node = s->node.id;
+    cluster.n_workers = o->n_workers;
+    return cluster_start(&s->node.cluster, &cluster, &local, why, why_len);
+}
+
+static enum err open_remote(struct server *s, const struct server_options *o, char *why,
+                            size_t why_len)
+{
+    struct remote_options remote = o->remote;
+    char detail[256];
+    if (!remote.url)
+        return ERR_OK;
+    remote.done = node_remote_done;
+    remote.ctx = &s->node;
+    enum err e = remote_new(&s->node.remote, &remote, detail, sizeof(detail));
+    if (e)
+        snprintf(why, why_len, "the sink of remote commands (--remote-url): %s", detail);
+    return e;
+}
+
+static enum err make_workers(struct server *s, struct server_options *o, const struct keys *keys,
+                             struct tickets *tickets, char *why, size_t why_len)
+{
+    for (; s->n_workers < o->n_workers; s->n_workers++) {
+        if (worker_new(&s->workers[s->n_workers], &s->node, s->n_workers, &s->worker_options,
+                       o->listens, o->n_listens, keys, tickets)) {
+            snprintf(why, why_len, "cannot start worker %u: %s", s->n_workers, strerror(errno));
+            return ERR_SYS;
+        }
+    }
+    return ERR_OK;
+}
+
 enum err server_new(struct server **out, struct server_options *o, const struct keys *keys,
                     struct tickets *tickets, char *why, size_t why_len)
 {
@@ -33,13 +73,16 @@ enum err server_new(struct server **out, struct server_options *o, const struct 
     struct server *s = mem_zalloc(sizeof(*s));
     s->worker_options = o->worker;
     enum err e = node_init(&s->node, o->n_workers);
-    while (!e && s->n_workers < o->n_workers) {
-        e = worker_new(&s->workers[s->n_workers], &s->node, s->n_workers, &s->worker_options,
-                       o->listens, o->n_listens, keys, tickets);
-        s->n_workers += !e;
-    }
+    s->node.tickets = tickets;
+    if (e)
+        snprintf(why, why_len, "cannot start: %s", strerror(errno));
+    if (!e)
+        e = open_remote(s, o, why, why_len);
+    if (!e)
+        e = meet_cluster(s, o, why, why_len);
+    if (!e)
+        e = make_workers(s, o, keys, tickets, why, why_len);
     if (e) {
-        snprintf(why, why_len, "cannot start worker %u: %s", s->n_workers, strerror(errno));
         server_free(s);
         return e;
     }
@@ -78,6 +121,9 @@ void server_free(struct server *s)
         return;
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_free(s->workers[i]);
+    remote_free(s->node.remote);
+    /* Behind the workers: the others hear of our end when our sockets are gone. */
+    cluster_stop(s->node.cluster);
     node_fini(&s->node);
     mem_free(s);
 }

@@ -8,13 +8,16 @@ struct server_options {
     unsigned n_workers;
     struct worker_listen listens[WORKER_LISTENERS_MAX];
     unsigned n_listens;
+    struct remote_options remote;   /* where remote commands go; without url: nowhere */
+    struct cluster_options cluster; /* without servers: alone. Node and workers are filled in */
 };
 
 struct server;
 
-/* Makes all workers and binds their listeners; on ERR_OK connections are taken as soon as
- * server_start was called. o->listens gets the ports that were given for port 0. `keys` and
- * `tickets` are borrowed until server_free. ERR_SYS: `why` gets one sentence. */
+/* Meets the cluster if there is one, makes all workers and binds their listeners; on ERR_OK
+ * connections are taken as soon as server_start was called. o->listens gets the ports that were
+ * given for port 0. `keys` and `tickets` are borrowed until server_free. ERR_SYS, ERR_PROTO,
+ * ERR_TIMEOUT: `why` gets one sentence. */
 enum err server_new(struct server **out, struct server_options *o, const struct keys *keys,
                     struct tickets *tickets, char *why, size_t why_len);
 

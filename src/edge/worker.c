@@ -34,39 +34,59 @@ struct buf *worker_scratch(struct worker *w)
     return &w->scratch;
 }
 
-static void on_interest(void *ctx, uint64_t name_hash, bool on)
+static void on_interest(void *ctx, const struct hub_name *name, bool on)
 {
     struct worker *w = ctx;
-    interest_change(w->node->interest, w->interest, w->index, name_hash, on);
+    interest_change(w->node->interest, w->interest, w->index, hub_name_hash(name), on);
+    if (w->node->cluster)
+        cluster_interest(w->node->cluster, w->index, ++w->told, name, on);
 }
 
 /* ---- letters ---- */
 
-/* Takes over the part's memory. */
-static void send_part(void *ctx, const struct bus_question *q, struct buf *part)
+/* Takes over the bytes' memory. */
+static void send_page(struct worker *w, const struct bus_question *q, uint32_t next_cursor,
+                      struct buf *bytes)
 {
-    struct worker *w = ctx;
+    const struct bus_part part = {.from = {w->node->id, w->index},
+                                  .number = q->number,
+                                  .cursor = next_cursor,
+                                  .bytes = buf_as_str(bytes)};
+    if (q->node != w->node->id) {
+        cluster_send_part(w->node->cluster, q, &part, worker_scratch(w));
+        bus_seat_gathered(w->seat);
+        buf_fini(bytes);
+        return;
+    }
     struct mail *m = mem_zalloc(sizeof(*m));
     m->kind = MAIL_PART;
-    m->number = q->number;
-    m->part = *part;
-    *part = BUF_INIT;
+    m->part = part;
+    m->bytes = *bytes;
+    *bytes = BUF_INIT;
     node_send(w->node, q->from, m);
 }
 
-static void answer_question(struct worker *w, struct bus_question *q)
+static void on_matched(void *ctx, const struct bus_question *q, struct buf *names)
 {
-    struct buf part = BUF_INIT;
+    send_page(ctx, q, HUB_CURSOR_END, names);
+}
+
+static void answer_question(struct worker *w, struct bus_question *q, uint32_t cursor)
+{
+    struct buf page = BUF_INIT;
     if (q->pattern) {
-        hub_answer_names(w->hub, &q->q, &part);
-        matching_add(w->matching, q, part, w->loop.now_ms + BUS_ASK_MS);
+        hub_answer(w->hub, &q->q, false, HUB_CURSOR_BEGIN, SIZE_MAX, &page);
+        matching_add(w->matching, q, page, w->loop.now_ms + BUS_ASK_MS);
         return;
     }
-    if (q->count_only)
-        hub_answer_hashes(w->hub, &q->q, &part);
-    else
-        hub_answer_names(w->hub, &q->q, &part);
-    send_part(w, q, &part);
+    uint32_t next = hub_answer(w->hub, &q->q, q->count_only, cursor, q->page_bytes, &page);
+    send_page(w, q, next, &page);
+}
+
+static void take_part(struct worker *w, struct mail *m)
+{
+    m->part.bytes = buf_as_str(&m->bytes);
+    bus_part_arrived(w->seat, &m->part);
 }
 
 static void force_stop(struct timer *t)
@@ -103,10 +123,24 @@ static unsigned read_letter(void *reader, struct letter *l)
         ws_conns_close_slow(w);
         break;
     case MAIL_QUESTION:
-        answer_question(w, m->question);
+        answer_question(w, m->question, m->cursor);
         break;
     case MAIL_PART:
-        bus_part_arrived(w->seat, m->number, buf_as_str(&m->part));
+        take_part(w, m);
+        break;
+    case MAIL_SURE:
+        w->sure = m->seq;
+        ws_conns_go_on(w);
+        break;
+    case MAIL_GONE:
+        bus_node_gone(w->seat, m->node);
+        break;
+    case MAIL_LOST:
+        atomic_store(&w->node->lost[w->index], false);
+        ws_conns_close_lost(w);
+        break;
+    case MAIL_REMOTE:
+        ws_conn_remote_done(w, m->job, m->outcome);
         break;
     case MAIL_STOP:
         begin_stop(w);
@@ -120,6 +154,8 @@ static void end_turn(void *ctx)
 {
     struct worker *w = ctx;
     w->loop.busy = matching_run(w->matching, w->loop.now_ms);
+    /* Messages before the answers that tell of them. */
+    bus_seat_flush(w->seat);
     net_end_turn(&w->net);
     if (w->stopping && !w->n_conns)
         loop_stop(&w->loop);
@@ -130,6 +166,12 @@ static void end_turn(void *ctx)
 static void on_late_answer(void *ctx, uint64_t call, const struct api_reply *r)
 {
     http_conn_answer(ctx, call, r);
+}
+
+static bool on_piece(void *ctx, uint64_t call, const struct api_reply *r, uint64_t question,
+                     enum api_piece piece)
+{
+    return http_conn_stream(ctx, call, r, question, piece);
 }
 
 /* Each listener has its own roles; the accept callback knows the worker and tells the listener by
@@ -175,14 +217,15 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     slots_init(&w->http_conns);
     w->interest = mem_zalloc(sizeof(*w->interest));
     w->ping = ws_ping_frame();
+    held_queue_init(&w->held);
 
     const struct hub_host host = {w, ws_conn_deliver, ws_conn_encode, on_interest};
     const struct hub_options hub_options = {node->id, (uint16_t)index, options->subscriptions_max};
     w->hub = hub_new(&host, &hub_options);
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
-    w->matching = matching_new(send_part, w);
-    w->api = (struct api){options->api, w->seat, keys, tickets, on_late_answer, w};
+    w->matching = matching_new(on_matched, w);
+    w->api = (struct api){options->api, w->seat, keys, tickets, on_late_answer, on_piece, w};
 
     if (open_listeners(w, listens, n_listens)) {
         int saved = errno;
@@ -233,6 +276,7 @@ void worker_free(struct worker *w)
     timer_run(&w->loop.timers, w->loop.now_ms);
     net_end_turn(&w->net);
     net_fini(&w->net);
+    ws_conns_free_held(w);
     matching_free(w->matching);
     hub_free(w->hub);
     slots_fini(&w->http_conns);

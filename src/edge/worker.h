@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include "api/api.h"
 #include "base/slots.h"
+#include "edge/held.h"
 #include "edge/matching.h"
 #include "edge/node.h"
 #include "net/conn.h"
@@ -46,7 +47,11 @@ struct worker {
     struct slots http_conns;   /* by the number an answer comes back with */
     struct matching *matching; /* questions with a pattern */
     struct ws_conn *too_slow;  /* could not take a message of this turn */
-    struct blob *ping;         /* the one ping frame */
+    /* In a cluster: the number of the last interest that was told, and up to which one it is sure.
+     */
+    uint64_t told, sure;
+    struct held_queue held; /* replies that wait for that */
+    struct blob *ping;      /* the one ping frame */
     struct interest_counts *interest;
     struct buf scratch; /* for whatever is being written; kept small */
     unsigned n_conns;

@@ -6,6 +6,10 @@
 #include "ws/frame.h"
 #include "ws/handshake.h"
 
+enum {
+    HELD_BYTES_MAX = 256 * 1024
+}; /* of one connection's replies that wait; then reading stops */
+
 struct ws_conn {
     struct conn conn;
     struct worker *worker;
@@ -13,6 +17,7 @@ struct ws_conn {
     struct ws_reader reader;
     struct timer timer;
     struct ws_conn *next_slow;
+    struct held *held;         /* replies that wait; NULL: none do */
     uint32_t ping_at, pong_by; /* low bits of the millisecond */
     bool joined, is_slow, got_close;
 };
@@ -59,6 +64,29 @@ struct blob *ws_ping_frame(void)
     return blob_of(str_make(header, ws_frame_header(header, WS_PING, 0)));
 }
 
+/* ---- the handshake's answer ---- */
+
+static void send_handshake(struct ws_conn *s, const char accept[WS_ACCEPT_LEN])
+{
+    struct buf *out = worker_scratch(s->worker);
+    buf_str(out, STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: "));
+    buf_add(out, accept, WS_ACCEPT_LEN);
+    buf_str(out, STR("\r\n\r\n"));
+    conn_send_bytes(&s->conn, buf_as_str(out));
+}
+
+/* Nothing may go out before it. */
+static void ensure_handshake(struct ws_conn *s)
+{
+    if (!s->held || !s->held->handshake)
+        return;
+    s->held->handshake = false;
+    send_handshake(s, s->held->accept);
+}
+
+/* ---- the end ---- */
+
 static void log_close(const struct ws_conn *s, enum log_level level, unsigned code, struct str why)
 {
     char id[HUB_SOCKET_ID_LEN];
@@ -71,6 +99,9 @@ static void log_close(const struct ws_conn *s, enum log_level level, unsigned co
 
 static void leave(struct ws_conn *s)
 {
+    if (s->held)
+        held_drop(s->held);
+    s->held = NULL;
     if (!s->joined)
         return;
     s->joined = false;
@@ -83,6 +114,7 @@ static void close_with(struct ws_conn *s, enum log_level level, unsigned code, s
     if (conn_is_ending(&s->conn))
         return;
     log_close(s, level, code, why);
+    ensure_handshake(s);
     struct buf frame = BUF_INIT;
     ws_frame_close(&frame, (uint16_t)code, why);
     /* What it has not begun to take although it is over its limits it will not get. */
@@ -107,6 +139,7 @@ void ws_conn_deliver(void *worker, struct hub_socket *socket, struct blob *b)
 {
     (void)worker;
     struct ws_conn *s = container_of(socket, struct ws_conn, socket);
+    ensure_handshake(s);
     if (conn_send(&s->conn, b))
         mark_slow(s);
 }
@@ -133,21 +166,147 @@ void ws_conns_close_slow(struct worker *w)
 static void reply(struct ws_conn *s, struct buf *payload, enum ws_op op)
 {
     struct blob *b = end_payload(payload, op);
+    ensure_handshake(s);
     if (conn_send(&s->conn, b))
         close_slow(s);
     blob_unref(b);
+}
+
+/* ---- remote commands ---- */
+
+static enum err submit_remote(void *worker, struct hub_socket *s, struct str remote, struct str uid,
+                              struct str payload, bool wants_reply)
+{
+    struct worker *w = worker;
+    char id[HUB_SOCKET_ID_LEN];
+    if (!w->node->remote)
+        return ERR_NOT_FOUND;
+    hub_socket_id(w->hub, s, id);
+    struct remote_job *job = remote_job_new(hub_app_of(s), remote, hub_user_of(s),
+                                            str_make(id, sizeof(id)), uid, payload);
+    job->worker = w->index;
+    job->number = s->number;
+    job->wants_reply = wants_reply;
+    enum err e = remote_submit(w->node->remote, job);
+    if (e)
+        remote_job_free(job);
+    return e;
+}
+
+void ws_conn_remote_done(struct worker *w, const struct remote_job *job, enum err e)
+{
+    struct hub_socket *socket = hub_find(w->hub, job->number);
+    if (e)
+        LOG(LOG_WARN, "remote_failed", LOG_STR("app", job->app), LOG_STR("remote", job->remote),
+            LOG_CSTR("reason", err_text(e)));
+    if (!socket || (!e && !job->wants_reply))
+        return;
+    struct buf *out = begin_payload(w);
+    protos[socket->encoder]->remote_reply(w->hub, socket, job->remote, !e, out);
+    reply(container_of(socket, struct ws_conn, socket), out, WS_TEXT);
+}
+
+/* ---- commands ---- */
+
+static void free_notes(struct proto_notes *n)
+{
+    buf_fini(&n->names);
+    buf_fini(&n->added);
+    buf_fini(&n->denied);
+}
+
+static void hold(struct ws_conn *s, const struct proto_outcome *o, struct buf *out,
+                 struct proto_notes *notes)
+{
+    struct worker *w = s->worker;
+    if (!s->held)
+        s->held = held_new(s);
+    struct held_reply *r = held_add(&w->held, s->held, w->told);
+    r->frame = end_payload(out, WS_TEXT);
+    if (o->subscribed) {
+        r->grants = grants_ref(s->socket.grants);
+        r->denied = end_payload(&notes->denied, WS_TEXT);
+        r->names = notes->names;
+        r->added = notes->added;
+        notes->names = notes->added = BUF_INIT;
+    }
+    s->held->bytes += r->frame->len + r->names.len + r->added.len;
+    if (s->held->bytes > HELD_BYTES_MAX && !s->held->paused) {
+        s->held->paused = true;
+        conn_pause(&s->conn);
+    }
 }
 
 static void on_text(struct ws_conn *s, struct str text)
 {
     struct worker *w = s->worker;
     struct buf *out = begin_payload(w);
-    struct proto_outcome o =
-        protos[s->socket.encoder]->command(w->hub, &s->socket, text, (int64_t)w->loop.now_s, out);
+    struct proto_notes notes = {0};
+    bool may_wait = w->node->cluster != NULL;
+    if (may_wait)
+        notes.denied.len = (buf_reserve(&notes.denied, WS_HEADER_MAX), WS_HEADER_MAX);
+    const struct proto_host host = {w, submit_remote, may_wait ? &notes : NULL};
+    struct proto_outcome o = protos[s->socket.encoder]->command(&host, w->hub, &s->socket, text,
+                                                                (int64_t)w->loop.now_s, out);
     if (o.close_code)
         close_with(s, LOG_INFO, o.close_code, str_of(o.close_reason));
+    else if (out->len > WS_HEADER_MAX && (s->held || (o.subscribed && w->told > w->sure)))
+        hold(s, &o, out, &notes);
     else if (out->len > WS_HEADER_MAX)
         reply(s, out, WS_TEXT);
+    free_notes(&notes);
+}
+
+static bool allows_all(const struct grants *g, struct str names)
+{
+    for (struct str name; names_next(&names, &name);) {
+        if (!grants_allow(g, name))
+            return false;
+    }
+    return true;
+}
+
+/* All or nothing also holds for what was permitted when it was asked, and is no longer. */
+static struct blob *judge(struct ws_conn *s, struct held_reply *r)
+{
+    struct str rest = buf_as_str(&r->added), name;
+    if (!r->grants || r->grants == s->socket.grants ||
+        allows_all(s->socket.grants, buf_as_str(&r->names)))
+        return r->frame;
+    while (names_next(&rest, &name))
+        hub_drop(s->worker->hub, &s->socket, name);
+    return r->denied;
+}
+
+static void release(struct ws_conn *s, struct held_reply *r)
+{
+    struct held *held = s->held;
+    bool is_last = held_done(r), paused = held->paused;
+    ensure_handshake(s);
+    held->bytes -= (r->frame ? r->frame->len : 0) + r->names.len + r->added.len;
+    if (is_last) {
+        held_drop(held);
+        s->held = NULL;
+    }
+    if (r->frame && conn_send(&s->conn, judge(s, r)))
+        close_slow(s);
+    if (is_last && paused)
+        conn_resume(&s->conn);
+}
+
+void ws_conns_go_on(struct worker *w)
+{
+    for (struct held_reply *r; (r = held_take(&w->held, w->sure));) {
+        if (r->of)
+            release(r->of->conn, r);
+        held_reply_free(r, hub_grants_pool(w->hub));
+    }
+}
+
+void ws_conns_free_held(struct worker *w)
+{
+    for (struct held_reply *r; (r = held_take(&w->held, UINT64_MAX));)
+        held_reply_free(r, hub_grants_pool(w->hub));
 }
 
 static void on_ping(struct ws_conn *s, struct str payload)
@@ -225,6 +384,7 @@ static void ping(struct ws_conn *s)
 {
     const struct worker_options *o = s->worker->options;
     s->ping_at = (uint32_t)(s->worker->loop.now_ms + o->ping_ms);
+    ensure_handshake(s);
     if (conn_send(&s->conn, s->worker->ping))
         close_slow(s);
     else if (o->idle_rule && !s->socket.n_subs)
@@ -292,18 +452,6 @@ static struct grants *grants_of(struct hub *hub, const struct claims *c)
     return g;
 }
 
-static void send_handshake(struct ws_conn *s, struct str key)
-{
-    char accept[WS_ACCEPT_LEN];
-    struct buf *out = worker_scratch(s->worker);
-    ws_accept(accept, key);
-    buf_str(out, STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                     "Connection: Upgrade\r\nSec-WebSocket-Accept: "));
-    buf_add(out, accept, sizeof(accept));
-    buf_str(out, STR("\r\n\r\n"));
-    conn_send_bytes(&s->conn, buf_as_str(out));
-}
-
 void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, struct str key,
                   char *rest, size_t rest_len)
 {
@@ -319,15 +467,37 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
     s->joined = true;
     claims_unref(claims);
     set_timer(s);
-    send_handshake(s, key);
+    char accept[WS_ACCEPT_LEN];
+    ws_accept(accept, key);
+    /* Pushes to the user must reach the socket from the answer on. Without a bus there are none,
+     * and nobody should wait for its return. */
+    if (w->told > w->sure && bus_is_up(w->seat)) {
+        s->held = held_new(s);
+        s->held->handshake = true;
+        memcpy(s->held->accept, accept, sizeof(accept));
+        held_add(&w->held, s->held, w->told);
+    } else {
+        send_handshake(s, accept);
+    }
     if (rest_len)
         on_input(&s->conn, rest, rest_len);
 }
 
-void ws_conns_go_away(struct worker *w)
+static void close_all(struct worker *w, enum log_level level, unsigned code, struct str why)
 {
     uint32_t place = 0;
     for (struct hub_socket *socket; (socket = hub_each(w->hub, &place));)
-        close_with(container_of(socket, struct ws_conn, socket), LOG_DEBUG, WS_GOING_AWAY,
-                   STR("server is shutting down"));
+        close_with(container_of(socket, struct ws_conn, socket), level, code, why);
+}
+
+void ws_conns_close_lost(struct worker *w)
+{
+    LOG(LOG_ERROR, "messages_lost", LOG_INT("worker", w->index),
+        LOG_CSTR("reason", "they came faster than they could be sent"));
+    close_all(w, LOG_WARN, WS_TRY_LATER, STR("messages were lost: subscribe again"));
+}
+
+void ws_conns_go_away(struct worker *w)
+{
+    close_all(w, LOG_DEBUG, WS_GOING_AWAY, STR("server is shutting down"));
 }

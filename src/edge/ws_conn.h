@@ -15,6 +15,16 @@ struct blob *ws_conn_encode(void *worker, unsigned encoder, const struct msg *m)
 /* Closes those that could not take a message: called after each fan-out. */
 void ws_conns_close_slow(struct worker *w);
 
+/* Interest is sure up to w->sure: replies that wait for that go out. */
+void ws_conns_go_on(struct worker *w);
+void ws_conns_free_held(struct worker *w); /* every connection is gone */
+
+/* A remote command of a socket of this worker is over. */
+void ws_conn_remote_done(struct worker *w, const struct remote_job *job, enum err e);
+
+/* Messages were lost: closes all with 1013, so that clients come again and know. */
+void ws_conns_close_lost(struct worker *w);
+
 /* Closes all with 1001. */
 void ws_conns_go_away(struct worker *w);
 

@@ -1,5 +1,6 @@
 #include "hub/grants.h"
 #include <assert.h>
+#include <endian.h>
 #include <stdlib.h>
 #include "base/mem.h"
 #include "base/names.h"
@@ -48,7 +49,7 @@ static struct str name_at(const char *bytes, uint32_t at)
 {
     uint32_t len;
     memcpy(&len, bytes + at, sizeof(len));
-    return str_make(bytes + at + sizeof(len), len);
+    return str_make(bytes + at + sizeof(len), le32toh(len));
 }
 
 static int compare_names(struct str a, struct str b)

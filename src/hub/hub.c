@@ -1,5 +1,6 @@
 #include "hub/hub.h"
 #include <assert.h>
+#include "base/hash_set.h"
 #include "base/mem.h"
 #include "base/names.h"
 #include "hub/table.h"
@@ -62,6 +63,21 @@ struct hub_socket *hub_each(const struct hub *h, uint32_t *place)
     return slots_each(&h->sockets, place);
 }
 
+struct hub_socket *hub_find(const struct hub *h, uint64_t number)
+{
+    return slots_get(&h->sockets, number);
+}
+
+struct str hub_app_of(const struct hub_socket *s)
+{
+    return app_key(s->app);
+}
+
+struct str hub_user_of(const struct hub_socket *s)
+{
+    return s->user ? user_id(s->user) : STR_EMPTY;
+}
+
 /* ---- subscribing ---- */
 
 static void subscribe(struct hub *h, struct hub_socket *s, struct str name)
@@ -71,31 +87,58 @@ static void subscribe(struct hub *h, struct hub_socket *s, struct str name)
         table_subscribe(s, c);
 }
 
+static uint32_t find_subscription(const struct hub_socket *s, struct str channel)
+{
+    struct hub_channel *c = table_channel(s->app, channel);
+    return c ? table_find_sub(s, c) : UINT32_MAX;
+}
+
+bool hub_is_subscribed(const struct hub_socket *s, struct str channel)
+{
+    return find_subscription(s, channel) != UINT32_MAX;
+}
+
+void hub_drop(struct hub *h, struct hub_socket *s, struct str channel)
+{
+    uint32_t place = find_subscription(s, channel);
+    if (place != UINT32_MAX)
+        table_unsubscribe(h, s, place);
+}
+
 enum err hub_subscribe(struct hub *h, struct hub_socket *s, struct str channel)
 {
     if (!grants_allow(s->grants, channel))
         return ERR_DENIED;
-    if (s->n_subs >= h->options.subscriptions_max) {
-        struct hub_channel *c = table_channel(s->app, channel);
-        if (!c || table_find_sub(s, c) == UINT32_MAX)
-            return ERR_LIMIT;
-    }
+    if (s->n_subs >= h->options.subscriptions_max && !hub_is_subscribed(s, channel))
+        return ERR_LIMIT;
     subscribe(h, s, channel);
     return ERR_OK;
 }
 
+/* How many of the names the socket would be subscribed to anew. */
+static uint32_t count_new(const struct hub_socket *s, struct str channels)
+{
+    struct hash_set seen = {0};
+    uint32_t n = 0;
+    for (struct str name; names_next(&channels, &name);) {
+        if (!hub_is_subscribed(s, name))
+            n += hash_set_add(&seen, hash_wide(name, hash_own_seed()));
+    }
+    hash_set_fini(&seen);
+    return n;
+}
+
 enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str channels)
 {
-    uint32_t n = 0;
+    uint64_t n = 0, max = h->options.subscriptions_max;
     struct str rest = channels, name;
-    while (names_next(&rest, &name)) {
-        n++;
+    for (; names_next(&rest, &name); n++) {
         if (!grants_allow(s->grants, name))
             return ERR_DENIED;
     }
-    /* Names that are subscribed already count as new here: all or nothing is decided before the
-     * first change. */
-    if ((uint64_t)s->n_subs + n > h->options.subscriptions_max)
+    /* All or nothing is decided before the first change; counting what is new only near the limit.
+     */
+    if (s->n_subs + n > max && s->n_subs + count_new(s, channels) > max)
         return ERR_LIMIT;
     while (names_next(&channels, &name))
         subscribe(h, s, name);
@@ -106,10 +149,7 @@ enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel
 {
     if (!grants_allow(s->grants, channel))
         return ERR_DENIED;
-    struct hub_channel *c = table_channel(s->app, channel);
-    uint32_t place = c ? table_find_sub(s, c) : UINT32_MAX;
-    if (place != UINT32_MAX)
-        table_unsubscribe(h, s, place);
+    hub_drop(h, s, channel);
     return ERR_OK;
 }
 

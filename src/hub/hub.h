@@ -38,6 +38,12 @@ struct hub_socket { /* part of whatever is connected */
     uint8_t encoder; /* which encoding it takes */
 };
 
+/* What one can listen to: a channel or a user of an app. */
+struct hub_name {
+    bool is_user;
+    struct str app, name;
+};
+
 /* What the hub asks of its host. */
 struct hub_host {
     void *ctx;
@@ -46,9 +52,9 @@ struct hub_host {
     void (*deliver)(void *ctx, struct hub_socket *s, struct blob *b);
     /* Encodes `m` as sockets of this encoder read it; one reference for the hub. */
     struct blob *(*encode)(void *ctx, unsigned encoder, const struct msg *m);
-    /* The first listener came to (or the last one left) the name with this hash. Called before a
-     * subscription is reported as made. */
-    void (*interest)(void *ctx, uint64_t name_hash, bool on);
+    /* The first listener came to (or the last one left) a name. Called before a subscription is
+     * reported as made. */
+    void (*interest)(void *ctx, const struct hub_name *name, bool on);
 };
 
 struct hub_options {
@@ -68,7 +74,19 @@ void hub_leave(struct hub *h, struct hub_socket *s);
 /* Walks all sockets: *place starts at 0; NULL at the end. Sockets may leave meanwhile. */
 struct hub_socket *hub_each(const struct hub *h, uint32_t *place);
 
+/* The socket of this number (struct hub_socket), NULL when it has left. */
+struct hub_socket *hub_find(const struct hub *h, uint64_t number);
+
+/* Whose socket it is; "" when anonymous. Valid while it is there. */
+struct str hub_app_of(const struct hub_socket *s);
+struct str hub_user_of(const struct hub_socket *s);
+
 struct grants_pool *hub_grants_pool(struct hub *h);
+
+bool hub_is_subscribed(const struct hub_socket *s, struct str channel);
+
+/* Ends a subscription, permitted or not, if there is one. */
+void hub_drop(struct hub *h, struct hub_socket *s, struct str channel);
 
 /* Subscribes to one name, or to all names of a list (names.h) or none. Subscribing again is fine.
  * ERR_DENIED: a name is not permitted; ERR_LIMIT: subscriptions_max would be passed. On ERR_OK
@@ -97,6 +115,7 @@ enum err hub_address_parse(struct hub_address *out, struct str id);
 /* Hashes under which interest in a channel and in a user is announced. */
 uint64_t hub_channel_hash(struct str app, struct str channel);
 uint64_t hub_user_hash(struct str app, struct str user);
+uint64_t hub_name_hash(const struct hub_name *n);
 
 /* ---- questions: presence (API section 9), this worker's part of the answer ---- */
 
@@ -109,12 +128,17 @@ enum hub_question_kind {
 struct hub_question {
     enum hub_question_kind kind;
     struct str app, channel;
+    uint64_t seed; /* of the hashes, when only they are asked for */
 };
 
-/* Appends the names, each once (names.h); anonymous users are left out. */
-void hub_answer_names(struct hub *h, const struct hub_question *q, struct buf *names);
+enum { HUB_CURSOR_BEGIN = 0, HUB_CURSOR_END = UINT32_MAX };
 
-/* The same as wide hashes (struct hash128 one after the other), for counting. */
-void hub_answer_hashes(struct hub *h, const struct hub_question *q, struct buf *hashes);
+/* Appends one page of the answer: names (names.h), or their wide hashes when `hashes`, until `out`
+ * has `page_bytes` or more. Returns the cursor for the next page, HUB_CURSOR_END after the last.
+ * Nothing is kept in between: names may come and go. One that is there all the time (of a channel's
+ * users: by one socket) is in some page, and may be in two. Anonymous users are left out.
+ * page_bytes is not 0. */
+uint32_t hub_answer(struct hub *h, const struct hub_question *q, bool hashes, uint32_t cursor,
+                    size_t page_bytes, struct buf *out);
 
 #endif

@@ -27,6 +27,12 @@ struct msg {
 /* Copies the texts; one reference. */
 struct msg *msg_new(enum msg_kind kind, struct str app, struct str target, struct str event,
                     struct str data);
+
+static inline size_t msg_text_bytes(const struct msg *m)
+{
+    return m->app.len + m->target.len + m->event.len + m->data.len;
+}
+
 struct msg *msg_ref(struct msg *m);
 void msg_unref(struct msg *m); /* any thread */
 

@@ -49,6 +49,11 @@ uint64_t hub_user_hash(struct str app, struct str user)
     return name_hash('u', app, user);
 }
 
+uint64_t hub_name_hash(const struct hub_name *n)
+{
+    return name_hash(n->is_user ? 'u' : 'c', n->app, n->name);
+}
+
 struct hub *hub_new(const struct hub_host *host, const struct hub_options *o)
 {
     struct hub *h = mem_zalloc(sizeof(*h));
@@ -112,6 +117,13 @@ struct hub_app *table_app_make(struct hub *h, struct str key)
     return a;
 }
 
+static void tell_interest(struct hub *h, bool is_user, const struct hub_app *a, struct str name,
+                          bool on)
+{
+    const struct hub_name n = {.is_user = is_user, .app = app_key(a), .name = name};
+    h->host.interest(h->host.ctx, &n, on);
+}
+
 struct hub_channel *table_channel_make(struct hub *h, struct hub_app *a, struct str name)
 {
     struct hub_channel *c = table_channel(a, name);
@@ -121,7 +133,7 @@ struct hub_channel *table_channel_make(struct hub *h, struct hub_app *a, struct 
     c->app = a;
     c->name_len = (uint32_t)name.len;
     map_put(&a->channels, c);
-    h->host.interest(h->host.ctx, hub_channel_hash(app_key(a), name), true);
+    tell_interest(h, false, a, name, true);
     return c;
 }
 
@@ -134,7 +146,7 @@ struct hub_user *table_user_make(struct hub *h, struct hub_app *a, struct str id
     u->app = a;
     u->id_len = (uint32_t)id.len;
     map_put(&a->users, u);
-    h->host.interest(h->host.ctx, hub_user_hash(app_key(a), id), true);
+    tell_interest(h, true, a, id, true);
     return u;
 }
 
@@ -142,7 +154,7 @@ void table_channel_drop(struct hub *h, struct hub_channel *c)
 {
     if (c->n)
         return;
-    h->host.interest(h->host.ctx, hub_channel_hash(app_key(c->app), channel_name(c)), false);
+    tell_interest(h, false, c->app, channel_name(c), false);
     map_remove(&c->app->channels, c);
     mem_free(c->subscribers);
     mem_free(c);
@@ -152,7 +164,7 @@ void table_user_drop(struct hub *h, struct hub_user *u)
 {
     if (u->sockets)
         return;
-    h->host.interest(h->host.ctx, hub_user_hash(app_key(u->app), user_id(u)), false);
+    tell_interest(h, true, u->app, user_id(u), false);
     map_remove(&u->app->users, u);
     mem_free(u);
 }

@@ -3,15 +3,17 @@
 #include "base/names.h"
 #include "proto/proto.h"
 
-static const struct proto_outcome stays = {0, NULL};
+static const struct proto_outcome stays = {0};
+static const struct proto_outcome subscribed = {.subscribed = true};
 
 static struct proto_outcome kick(uint16_t code, const char *reason)
 {
-    return (struct proto_outcome){code, reason};
+    return (struct proto_outcome){.close_code = code, .close_reason = reason};
 }
 
 /* One command while it is carried out. */
 struct command {
+    const struct proto_host *host;
     struct hub *hub;
     struct hub_socket *socket;
     struct json object; /* the whole command */
@@ -21,24 +23,25 @@ struct command {
 };
 
 /* {"event":"<event>","socket_id":"<id>","data": - the caller goes on with the data and a brace. */
-static void begin_reply(struct command *c, const char *event)
+static void begin_reply(struct command *c, struct buf *out, const char *event)
 {
     char id[HUB_SOCKET_ID_LEN];
     hub_socket_id(c->hub, c->socket, id);
-    buf_str(c->reply, STR("{\"event\":\""));
-    buf_str(c->reply, str_of(event));
-    buf_str(c->reply, STR("\",\"socket_id\":\""));
-    buf_add(c->reply, id, sizeof(id));
-    buf_str(c->reply, STR("\",\"data\":"));
+    buf_str(out, STR("{\"event\":\""));
+    buf_str(out, str_of(event));
+    buf_str(out, STR("\",\"socket_id\":\""));
+    buf_add(out, id, sizeof(id));
+    buf_str(out, STR("\",\"data\":"));
 }
 
 /* The channel is echoed as the client wrote it. */
-static void reply_channel(struct command *c, const char *event, struct str channel_json)
+static void reply_channel(struct command *c, struct buf *out, const char *event,
+                          struct str channel_json)
 {
-    begin_reply(c, event);
-    buf_str(c->reply, STR("{\"channel\":"));
-    buf_str(c->reply, channel_json);
-    buf_str(c->reply, STR("}}"));
+    begin_reply(c, out, event);
+    buf_str(out, STR("{\"channel\":"));
+    buf_str(out, channel_json);
+    buf_str(out, STR("}}"));
 }
 
 static bool get_string(struct json object, struct str name, struct json *out)
@@ -46,19 +49,42 @@ static bool get_string(struct json object, struct str name, struct json *out)
     return json_get(object, name, out) && out->type == JSON_STRING;
 }
 
+/* Before it is subscribed: is it new? */
+static void note_name(struct command *c, struct str channel)
+{
+    struct proto_notes *notes = c->host->notes;
+    if (!notes)
+        return;
+    names_add(&notes->names, channel);
+    if (!hub_is_subscribed(c->socket, channel))
+        names_add(&notes->added, channel);
+}
+
+static struct proto_outcome succeeded(struct command *c, const char *error_event,
+                                      struct str channel_json)
+{
+    if (c->host->notes)
+        reply_channel(c, &c->host->notes->denied, error_event, channel_json);
+    return subscribed;
+}
+
 typedef enum err channel_fn(struct hub *h, struct hub_socket *s, struct str channel);
 
-static struct proto_outcome with_channel(struct command *c, channel_fn *act, const char *succeeded,
+static struct proto_outcome with_channel(struct command *c, channel_fn *act, const char *success,
                                          const char *error)
 {
     struct json channel;
     if (!get_string(c->data, STR("channel"), &channel))
         return kick(PROTO_CLOSE_POLICY, "channel must be a string");
     struct buf scratch = BUF_INIT;
-    enum err e = act(c->hub, c->socket, json_text(channel, &scratch));
+    struct str name = json_text(channel, &scratch);
+    bool subscribes = act == hub_subscribe;
+    if (subscribes)
+        note_name(c, name);
+    enum err e = act(c->hub, c->socket, name);
     buf_fini(&scratch);
-    reply_channel(c, e ? error : succeeded, channel.text);
-    return stays;
+    reply_channel(c, c->reply, e ? error : success, channel.text);
+    return !e && subscribes ? succeeded(c, error, channel.text) : stays;
 }
 
 static struct proto_outcome on_subscribe(struct command *c)
@@ -95,12 +121,16 @@ static struct proto_outcome on_multi_subscribe(struct command *c)
     struct json list;
     struct buf names = BUF_INIT;
     bool is_list = json_get(c->data, STR("multi_channel"), &list) && list.type == JSON_ARRAY;
-    bool ok = is_list && read_names(list, &names) &&
-              hub_subscribe_all(c->hub, c->socket, buf_as_str(&names)) == ERR_OK;
+    bool is_good = is_list && read_names(list, &names);
+    struct str rest = buf_as_str(&names);
+    for (struct str name; is_good && names_next(&rest, &name);)
+        note_name(c, name);
+    bool ok = is_good && hub_subscribe_all(c->hub, c->socket, buf_as_str(&names)) == ERR_OK;
     buf_fini(&names);
-    reply_channel(c, ok ? "gusher.multi_subscribe_succeeded" : "gusher.multi_subscribe_error",
+    static const char error[] = "gusher.multi_subscribe_error";
+    reply_channel(c, c->reply, ok ? "gusher.multi_subscribe_succeeded" : error,
                   is_list ? list.text : STR("[]"));
-    return stays;
+    return ok ? succeeded(c, error, list.text) : stays;
 }
 
 static void add_channel_list(struct buf *out, struct str names)
@@ -117,7 +147,7 @@ static void add_channel_list(struct buf *out, struct str names)
 
 static struct proto_outcome on_querychannel(struct command *c)
 {
-    begin_reply(c, "gusher.querychannel_succeeded");
+    begin_reply(c, c->reply, "gusher.querychannel_succeeded");
     buf_str(c->reply, STR("{\"channels\":"));
     add_channel_list(c->reply, grants_channels(c->socket->grants));
     buf_str(c->reply, STR("}}"));
@@ -126,25 +156,44 @@ static struct proto_outcome on_querychannel(struct command *c)
 
 static struct proto_outcome on_ping(struct command *c)
 {
-    begin_reply(c, "gusher.pong_succeeded");
+    begin_reply(c, c->reply, "gusher.pong_succeeded");
     buf_str(c->reply, c->data.text);
     buf_printf(c->reply, ",\"time\":%lld}", (long long)c->now_s);
     return stays;
 }
 
-/* A remote command is handed to a sink of the operator's. This process has none, so even a
- * permitted one is answered by an error: it must never look as if it had been taken. */
+static void write_remote_reply(struct command *c, const char *event, struct str remote)
+{
+    begin_reply(c, c->reply, event);
+    buf_str(c->reply, STR("{\"remote\":"));
+    json_quote(c->reply, remote);
+    buf_str(c->reply, STR(",\"msg\":null}}"));
+}
+
+/* A success reply would say that the sink has the command, so it waits for that. */
 static struct proto_outcome on_remote(struct command *c)
 {
-    struct json remote, uid, payload;
+    struct json remote, uid, payload, debug;
     if (!get_string(c->data, STR("remote"), &remote) || !get_string(c->data, STR("uid"), &uid) ||
         !json_get(c->data, STR("payload"), &payload))
         return kick(PROTO_CLOSE_POLICY, "remote and uid must be strings, payload must be there");
-    begin_reply(c, "gusher.remote_error");
-    buf_str(c->reply, STR("{\"remote\":"));
-    buf_str(c->reply, remote.text);
-    buf_str(c->reply, STR(",\"msg\":null}}"));
+    struct buf remote_text = BUF_INIT, uid_text = BUF_INIT;
+    struct str name = json_text(remote, &remote_text);
+    bool wants_reply = json_get(c->object, STR("debug"), &debug) && debug.type == JSON_TRUE;
+    if (!grants_allow_remote(c->socket->grants, name) ||
+        c->host->remote(c->host->ctx, c->socket, name, json_text(uid, &uid_text), payload.text,
+                        wants_reply))
+        write_remote_reply(c, "gusher.remote_error", name);
+    buf_fini(&remote_text);
+    buf_fini(&uid_text);
     return stays;
+}
+
+static void remote_reply(struct hub *h, struct hub_socket *s, struct str remote, bool succeeded,
+                         struct buf *reply)
+{
+    struct command c = {.hub = h, .socket = s, .reply = reply};
+    write_remote_reply(&c, succeeded ? "gusher.remote_succeeded" : "gusher.remote_error", remote);
 }
 
 static const struct {
@@ -156,10 +205,11 @@ static const struct {
     {"gusher.querychannel", on_querychannel}, {"gusher.remote", on_remote},
 };
 
-static struct proto_outcome command(struct hub *h, struct hub_socket *s, struct str text,
-                                    int64_t now_s, struct buf *reply)
+static struct proto_outcome command(const struct proto_host *host, struct hub *h,
+                                    struct hub_socket *s, struct str text, int64_t now_s,
+                                    struct buf *reply)
 {
-    struct command c = {.hub = h, .socket = s, .now_s = now_s, .reply = reply};
+    struct command c = {.host = host, .hub = h, .socket = s, .now_s = now_s, .reply = reply};
     struct json event;
     if (json_parse(&c.object, text))
         return kick(PROTO_CLOSE_INVALID, "not JSON");
@@ -208,4 +258,5 @@ static void encode(const struct msg *m, struct buf *out)
     }
 }
 
-const struct proto proto_gusher = {.name = "gusher", .command = command, .encode = encode};
+const struct proto proto_gusher = {
+    .name = "gusher", .command = command, .remote_reply = remote_reply, .encode = encode};

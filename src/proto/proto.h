@@ -17,14 +17,38 @@ enum {
 struct proto_outcome {
     uint16_t close_code;      /* 0: the socket stays */
     const char *close_reason; /* static, under 124 bytes */
+    /* The reply says that a subscription is in force. Where that is not sure yet, it waits. */
+    bool subscribed;
+};
+
+/* What is noted of a command that subscribes, for the case that its reply has to wait: what it
+ * named, what of that was not subscribed before (both names.h), and what would be said if it were
+ * not permitted any more by then. Appended. */
+struct proto_notes {
+    struct buf names, added, denied;
+};
+
+/* What a dialect asks of its host. */
+struct proto_host {
+    void *ctx;
+    /* Hands a permitted remote command (API section 11) to where such commands go. ERR_OK: how it
+     * went is told later, by `remote_reply` (of success only when it `wants_reply`); else it was
+     * not taken. */
+    enum err (*remote)(void *ctx, struct hub_socket *s, struct str remote, struct str uid,
+                       struct str payload, bool wants_reply);
+    struct proto_notes *notes; /* NULL: nobody asks */
 };
 
 struct proto {
     const char *name;
     /* Carries out one text message of socket `s` at unix time `now_s` and appends the reply, if
      * there is one, to `reply` (empty at the call). */
-    struct proto_outcome (*command)(struct hub *h, struct hub_socket *s, struct str text,
-                                    int64_t now_s, struct buf *reply);
+    struct proto_outcome (*command)(const struct proto_host *host, struct hub *h,
+                                    struct hub_socket *s, struct str text, int64_t now_s,
+                                    struct buf *reply);
+    /* Appends the late reply to the remote command of this name. */
+    void (*remote_reply)(struct hub *h, struct hub_socket *s, struct str remote, bool succeeded,
+                         struct buf *reply);
     /* Appends what a client reads of message `m`. */
     void (*encode)(const struct msg *m, struct buf *out);
 };

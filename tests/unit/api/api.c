@@ -16,14 +16,25 @@ static struct {
     struct buf published; /* "<kind> <app> <target> <event> <data>" and a line feed, each; */
     unsigned n, n_most;   /* messages it takes before it is full */
     bool quiet;           /* counts only */
-    enum err ask_error;   /* instead of taking a question */
+    size_t message_max;
+    bool is_away;
+    enum err publish_error; /* instead of taking a message */
+    enum err ask_error;     /* instead of taking a question */
+    enum err share_error;   /* instead of taking a note; */
+    struct buf note;        /* the last one */
     struct bus_question *question;
+    unsigned n_more, n_unreachable;
 } bus;
 
-static enum err publish(void *ctx, struct msg *m, bool begun)
+enum { NODES = 2 }; /* that answer: of one worker each */
+
+static enum err publish(void *ctx, struct msg *m, bool begun, struct buf *scratch)
 {
+    (void)scratch;
     static const char *const kinds[] = {"channel", "user", "socket", "add", "reload"};
     assert_ptr_equal(ctx, &bus);
+    if (bus.publish_error)
+        return bus.publish_error;
     if (!begun && bus.n >= bus.n_most)
         return ERR_FULL;
     bus.n++;
@@ -45,15 +56,56 @@ static enum err publish(void *ctx, struct msg *m, bool begun)
     return ERR_OK;
 }
 
-static enum err ask(void *ctx, struct bus_question *q, unsigned *n_parts)
+static enum err share(void *ctx, struct str note, struct buf *scratch)
 {
+    assert_ptr_equal(ctx, &bus);
+    assert_non_null(scratch);
+    if (bus.share_error)
+        return bus.share_error;
+    buf_clear(&bus.note);
+    buf_str(&bus.note, note);
+    return ERR_OK;
+}
+
+static bool is_up(void *ctx)
+{
+    assert_ptr_equal(ctx, &bus);
+    return !bus.is_away;
+}
+
+static size_t message_max(void *ctx)
+{
+    assert_ptr_equal(ctx, &bus);
+    return bus.message_max;
+}
+
+static void sources(void *ctx, struct buf *list, unsigned *n_missing)
+{
+    assert_ptr_equal(ctx, &bus);
+    for (unsigned i = 0; i < NODES; i++)
+        buf_add(list, &(struct bus_source){i, 0}, sizeof(struct bus_source));
+    *n_missing = bus.n_unreachable;
+}
+
+static enum err ask(void *ctx, struct bus_question *q, struct buf *scratch)
+{
+    (void)scratch;
     assert_ptr_equal(ctx, &bus);
     if (bus.ask_error)
         return bus.ask_error;
     assert_null(bus.question);
     bus.question = bus_question_ref(q);
-    *n_parts = 2;
     return ERR_OK;
+}
+
+static void more(void *ctx, struct bus_question *q, struct bus_source source, uint32_t cursor,
+                 struct buf *scratch)
+{
+    (void)scratch;
+    assert_ptr_equal(ctx, &bus);
+    assert_ptr_equal(q, bus.question);
+    assert_int_equal(cursor, 10 + source.node);
+    bus.n_more++;
 }
 
 /* ---- one worker's API ---- */
@@ -84,6 +136,34 @@ static void answer(void *ctx, uint64_t call, const struct api_reply *r)
     assert_int_equal(call, CALL);
     assert_int_equal(answered.len, 0); /* once */
     write_reply(&answered, r);
+}
+
+/* ---- the pieces of a long answer ---- */
+
+static struct {
+    struct buf got; /* "first|next|last " and the reply, each piece on a line */
+    uint64_t question;
+    unsigned n_left; /* pieces that the connection takes before it is gone */
+    bool goes_on;    /* it has room at once: calls api_go_on itself */
+} streamed;
+
+static bool stream(void *ctx, uint64_t call, const struct api_reply *r, uint64_t question,
+                   enum api_piece piece)
+{
+    static const char *const names[] = {"first ", "next ", "last "};
+    assert_ptr_equal(ctx, &answered);
+    assert_int_equal(call, CALL);
+    assert_int_equal(question, bus.question->number);
+    if (!streamed.n_left)
+        return false;
+    streamed.n_left--;
+    streamed.question = question;
+    buf_str(&streamed.got, str_of(names[piece]));
+    write_reply(&streamed.got, r);
+    buf_char(&streamed.got, '\n');
+    if (streamed.goes_on && piece != API_LAST)
+        api_go_on(&api, question, true);
+    return true;
 }
 
 static unsigned read_letter(void *reader, struct letter *l)
@@ -120,16 +200,28 @@ static int free_keys(void **unused)
 static int set_up(void **unused)
 {
     (void)unused;
-    const struct bus_backend backend = {&bus, publish, ask};
+    const struct bus_backend backend = {.ctx = &bus,
+                                        .node = 1,
+                                        .publish = publish,
+                                        .share = share,
+                                        .is_up = is_up,
+                                        .message_max = message_max,
+                                        .sources = sources,
+                                        .ask = ask,
+                                        .more = more};
     memset(&bus, 0, sizeof bus);
     bus.n_most = UINT32_MAX;
+    bus.message_max = SIZE_MAX;
     if (inbox_new(&inbox, 16) || loop_init(&loop, inbox, read_letter, NULL) ||
-        tickets_new(&api.tickets, 4))
+        tickets_new_local(&api.tickets, 4))
         return -1;
     api.options = (struct api_options){
         .slave_prefix = STR("/gcs"), .master_prefix = STR("/api"), .json_bodies = true};
     api.bus = bus_seat_new(&backend, &loop, 3);
     api.answer = answer;
+    api.stream = stream;
+    memset(&streamed, 0, sizeof streamed);
+    streamed.n_left = UINT32_MAX;
     api.ctx = &answered;
     return 0;
 }
@@ -144,7 +236,9 @@ static int tear_down(void **unused)
     if (bus.question)
         bus_question_unref(bus.question);
     buf_fini(&bus.published);
+    buf_fini(&bus.note);
     buf_fini(&answered);
+    buf_fini(&streamed.got);
     return 0;
 }
 
@@ -192,7 +286,11 @@ static void expect_from(unsigned roles, const char *line, const char *type, stru
     if (outcome == API_DONE)
         write_reply(&got, &reply);
     else
-        buf_str(&got, outcome == API_LATER ? STR("later") : STR("upgrade"));
+        buf_str(&got, outcome == API_LATER   ? STR("later")
+                      : outcome == API_AGAIN ? STR("again ")
+                                             : STR("upgrade"));
+    if (outcome == API_AGAIN) /* what is said when there is no time left */
+        write_reply(&got, &reply);
     compare(&got, expected, line);
     buf_fini(&got);
     api_reply_fini(&reply);
@@ -215,32 +313,50 @@ static void expect_published(const char *expected)
     buf_clear(&bus.published);
 }
 
+/* Node `node` gives a page. */
+static void give_page(uint32_t node, const char *text, bool last)
+{
+    struct buf names = names_of(text), hashes = BUF_INIT;
+    for (struct str rest = buf_as_str(&names), name; names_next(&rest, &name);) {
+        struct hash128 h = hash_wide(name, bus.question->q.seed);
+        buf_add(&hashes, &h, sizeof h);
+    }
+    const struct bus_part part = {.from = {node, 0},
+                                  .number = bus.question->number,
+                                  .cursor = last ? HUB_CURSOR_END : 10 + node,
+                                  .bytes = buf_as_str(bus.question->count_only ? &hashes : &names)};
+    bus_part_arrived(api.bus, &part);
+    buf_fini(&hashes);
+    buf_fini(&names);
+}
+
+static void drop_question(void)
+{
+    bus_question_unref(bus.question);
+    bus.question = NULL;
+}
+
 /* Gives the two parts of an answer; `second` NULL: that one is missing. */
 static void give_answer(const char *first, const char *second)
 {
-    struct buf parts[2] = {names_of(first), names_of(second ? second : "")};
-    for (unsigned i = 0; i < 2; i++) {
-        struct buf hashes = BUF_INIT;
-        for (struct str rest = buf_as_str(&parts[i]), name; names_next(&rest, &name);) {
-            struct hash128 h = hash_wide(name);
-            buf_add(&hashes, &h, sizeof h);
-        }
-        if (i == 0 || second)
-            bus_part_arrived(api.bus, bus.question->number,
-                             buf_as_str(bus.question->count_only ? &hashes : &parts[i]));
-        buf_fini(&hashes);
-        buf_fini(&parts[i]);
-    }
-    if (!second)
+    give_page(0, first, true);
+    if (second)
+        give_page(1, second, true);
+    else
         timer_run(&loop.timers, loop.now_ms += BUS_ASK_MS + 1000);
-    bus_question_unref(bus.question);
-    bus.question = NULL;
+    drop_question();
 }
 
 static void expect_answered(const char *expected)
 {
     compare(&answered, expected, "answered");
     buf_clear(&answered);
+}
+
+static void expect_streamed(const char *expected)
+{
+    compare(&streamed.got, expected, "streamed");
+    buf_clear(&streamed.got);
 }
 
 static void sign(struct buf *jwt, const char *claims)
@@ -262,6 +378,35 @@ static void answers_pings(void **unused)
     expect("HEAD /api/ping", "200 text pong");
 }
 
+/* What supervisors and load balancers ask: on every listener, below no prefix. */
+static void answers_probes(void **unused)
+{
+    (void)unused;
+    static const unsigned roles[] = {API_SLAVE, API_MASTER, API_SLAVE | API_MASTER};
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned away = 0; away < 2; away++) {
+            bus.is_away = away;
+            expect_from(roles[i], "GET /healthz", NULL, STR_EMPTY, "200 text ok");
+            expect_from(roles[i], "HEAD /healthz", NULL, STR_EMPTY, "200 text ok");
+            expect_from(roles[i], "GET /readyz", NULL, STR_EMPTY,
+                        away ? "503 text nats not connected" : "200 text ready");
+            expect_from(roles[i], "HEAD /readyz?x=1", NULL, STR_EMPTY,
+                        away ? "503 text nats not connected" : "200 text ready");
+        }
+        expect_from(roles[i], "POST /healthz", NULL, STR_EMPTY, "405 Allow: GET, HEAD\r\n");
+        expect_from(roles[i], "POST /readyz", NULL, STR_EMPTY, "405 Allow: GET, HEAD\r\n");
+        expect_from(roles[i], "GET /api/healthz", NULL, STR_EMPTY, "404 text 404 page not found\n");
+        expect_from(roles[i], "GET /gcs/readyz", NULL, STR_EMPTY, "404 text 404 page not found\n");
+        expect_from(roles[i], "GET /healthz/", NULL, STR_EMPTY, "404 text 404 page not found\n");
+    }
+    /* A process that is away is alive, and pings as ever. */
+    expect("GET /api/ping", "200 text pong");
+    /* With empty prefixes as well. */
+    api.options.slave_prefix = api.options.master_prefix = STR_EMPTY;
+    expect("GET /healthz", "200 text ok");
+    expect("GET /readyz", "503 text nats not connected");
+}
+
 /* The token in a reply of auth, or an empty text. */
 static struct buf auth(const char *type, const char *body)
 {
@@ -271,10 +416,11 @@ static struct buf auth(const char *type, const char *body)
     assert_int_equal(handle(API_SLAVE, "POST /gcs/auth", type, str_of(body), &reply), API_DONE);
     assert_true(str_eq(buf_as_str(&reply.extra), STR(CORS)));
     assert_string_equal(reply.type, HTTP_JSON);
-    assert_int_equal(reply.body.len, sizeof head - 1 + TICKET_LEN + 3);
+    assert_in_range(reply.body.len, sizeof head - 1 + 3, SIZE_MAX);
+    size_t len = reply.body.len - (sizeof head - 1) - 3;
     assert_memory_equal(reply.body.p, head, sizeof head - 1);
-    assert_memory_equal(reply.body.p + sizeof head - 1 + TICKET_LEN, "\"}\n", 3);
-    buf_add(&token, reply.body.p + sizeof head - 1, TICKET_LEN);
+    assert_memory_equal(reply.body.p + sizeof head - 1 + len, "\"}\n", 3);
+    buf_add(&token, reply.body.p + sizeof head - 1, len);
     api_reply_fini(&reply);
     return token;
 }
@@ -322,6 +468,123 @@ static void trades_jwts_for_tickets(void **unused)
     expect_from(API_SLAVE, body.p, NULL, STR_EMPTY,
                 "503 text " CORS "Retry-After: 10\r\n" NOSNIFF
                 "too many tickets are alive, try again\n");
+    buf_fini(&jwt);
+    buf_fini(&body);
+}
+
+/* Another slave with the same secret, which has heard of nothing. */
+static struct tickets *shared_tickets(void)
+{
+    struct tickets *t = NULL;
+    assert_int_equal(tickets_new_shared(&t, STR("a secret of the cluster")), ERR_OK);
+    return t;
+}
+
+static struct buf auth_form(const char *claims)
+{
+    struct buf jwt = BUF_INIT, body = BUF_INIT;
+    sign(&jwt, claims);
+    buf_printf(&body, "jwt=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&body, 0);
+    buf_fini(&jwt);
+    return body;
+}
+
+#define ANNS_CLAIMS "{\"gusher\":{\"user_id\":\"ann\",\"app_key\":\"app\"}}"
+
+static void tells_others_of_tickets(void **unused)
+{
+    (void)unused;
+    static const struct {
+        enum err error;
+        const char *reply; /* NULL: a ticket that is good here */
+    } cases[] = {
+        {ERR_OK, NULL},
+        {ERR_AWAY, NULL},
+        {ERR_LIMIT,
+         "413 text " CORS NOSNIFF "the jwt is longer than the bus can carry to the other slaves\n"},
+        {ERR_FULL,
+         "503 text " CORS "Retry-After: 10\r\n" NOSNIFF "no ticket could be made, try again\n"},
+    };
+    struct tickets *local = api.tickets;
+    struct buf body = auth_form(ANNS_CLAIMS);
+    api.tickets = shared_tickets();
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bus.share_error = cases[i].error;
+        buf_clear(&bus.note);
+        if (cases[i].reply) {
+            expect_from(API_SLAVE, "POST /gcs/auth", FORM, str_of(body.p), cases[i].reply);
+        } else {
+            struct buf token = auth(FORM, body.p);
+            assert_int_equal(token.len, TICKET_UUID_LEN);
+            expect_upgrade("/gcs/ws/app", buf_as_str(&token), "ann");
+            buf_fini(&token);
+        }
+        assert_true(!bus.note.len == (cases[i].error != ERR_OK));
+    }
+    tickets_free(api.tickets);
+    /* What other kinds stand for is nobody else's business. */
+    api.tickets = local;
+    bus.share_error = ERR_LIMIT;
+    struct buf token = auth(FORM, body.p);
+    buf_fini(&token);
+    buf_fini(&body);
+}
+
+static void handles_again_what_may_become_known(void **unused)
+{
+    (void)unused;
+    struct tickets *local = api.tickets, *issuer = shared_tickets();
+    struct buf body = auth_form(ANNS_CLAIMS), line = BUF_INIT;
+    api.tickets = issuer;
+    struct buf token = auth(FORM, body.p);
+    api.tickets = shared_tickets();
+    buf_printf(&line, "GET /gcs/ws/app?token=%.*s", (int)token.len, token.p);
+    buf_char(&line, 0);
+    for (unsigned i = 0; i < 3; i++)
+        expect_from(API_SLAVE, line.p, NULL, STR_EMPTY, "again 401 text " NOSNIFF "token error\n");
+    assert_int_equal(tickets_take_note(api.tickets, buf_as_str(&bus.note), 1000), ERR_OK);
+    expect_upgrade("/gcs/ws/app", buf_as_str(&token), "ann");
+    expect_from(API_SLAVE, "GET /gcs/ws/app?token=00000000-0000-0000-0000-000000000000", NULL,
+                STR_EMPTY, "401 text " NOSNIFF "token error\n");
+    tickets_free(api.tickets);
+    tickets_free(issuer);
+    api.tickets = local;
+    buf_fini(&token);
+    buf_fini(&body);
+    buf_fini(&line);
+}
+
+/* As many permissions as a JWT may have, in names that fit into its bytes. */
+static void trades_long_jwts_for_tickets_of_every_kind(void **unused)
+{
+    (void)unused;
+    struct buf claims = BUF_INIT, jwt = BUF_INIT, body = BUF_INIT;
+    buf_str(&claims, STR("{\"gusher\":{\"user_id\":\"ann\",\"app_key\":\"app\",\"channels\":["));
+    for (unsigned i = 0; i < JWT_CHANNELS_MAX; i++)
+        buf_printf(&claims, "%s\"%u\"", i ? "," : "", i % 10);
+    buf_str(&claims, STR("]}}"));
+    buf_char(&claims, 0);
+    sign(&jwt, claims.p);
+    buf_printf(&body, "jwt=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&body, 0);
+
+    struct tickets *kinds[3] = {api.tickets};
+    assert_int_equal(tickets_new_shared(&kinds[1], STR("a secret of the cluster")), ERR_OK);
+    assert_int_equal(tickets_new_bare(&kinds[2], api.keys), ERR_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        api.tickets = kinds[i];
+        struct buf token = auth(FORM, body.p);
+        assert_in_range(token.len, 1, TICKET_BYTES_MAX);
+        expect_upgrade("/gcs/ws/app", buf_as_str(&token), "ann");
+        /* The JWT itself is a token, whatever auth gives out. */
+        expect_upgrade("/gcs/ws/app", buf_as_str(&jwt), "ann");
+        buf_fini(&token);
+    }
+    api.tickets = kinds[0];
+    tickets_free(kinds[1]);
+    tickets_free(kinds[2]);
+    buf_fini(&claims);
     buf_fini(&jwt);
     buf_fini(&body);
 }
@@ -492,6 +755,55 @@ static void tells_that_the_bus_is_full(void **unused)
     expect("GET /api/app/online/count", "503 text Retry-After: 1\r\nthe bus is away, try again");
 }
 
+static void tells_that_the_bus_is_away(void **unused)
+{
+    (void)unused;
+    static const char away[] = "503 text Retry-After: 1\r\nthe bus is away, try again";
+    bus.publish_error = bus.ask_error = ERR_AWAY;
+    expect_form("POST /api/push/app/ch/ev", "data=text", away);
+    expect_form("POST /api/push/user/app/ann", "data=text", away);
+    expect_form("POST /api/push/socket/app/id", "data=1", away);
+    expect_form("POST /api/push_batch/app", "batch_data=[{}]", away);
+    expect_form("POST /api/reload/channel/user/app/ann", "data=[]", away);
+    expect_form("POST /api/add/channel/user/app/ann", "data=c", away);
+    expect_form("POST /api/push/app", "channel_pattern=a&event=e&data=1", away);
+    expect("GET /api/app/channels", away);
+    expect("GET /api/app/online/bychannel/c/count", away);
+    /* What is wrong with the request itself is told first. */
+    expect_form("POST /api/push/app/ch/ev", "data=", "400 text empty data");
+    assert_null(bus.question);
+    assert_int_equal(bus.n, 0);
+    /* It may go away between a question and what is made of its answer. */
+    bus.ask_error = ERR_OK;
+    expect_form("POST /api/push/app", "channel_pattern=a&event=e&data=1", "later");
+    give_answer("a;", "");
+    expect_answered(away);
+}
+
+#define TOO_LONG "413 text the message is longer than the bus takes"
+
+/* App, target, event and data together: to the byte. */
+static void refuses_what_the_bus_does_not_take(void **unused)
+{
+    (void)unused;
+    bus.message_max = 3 + 2 + 2 + 4;
+    expect_form("POST /api/push/app/ch/ev", "data=1234",
+                "200 json {\"channel\":\"ch\",\"event\":\"ev\",\"data\":1234}");
+    expect_published("channel app ch ev 1234\n");
+    expect_form("POST /api/push/app/ch/ev", "data=12345", TOO_LONG);
+    expect_form("POST /api/push/app/ch/ev", "data=abc", TOO_LONG); /* quotes count */
+    expect_form("POST /api/push/user/app/ann", "data=123456", TOO_LONG);
+    expect_form("POST /api/push/socket/app/id-id", "data=1234", TOO_LONG);
+    expect_form("POST /api/reload/channel/user/app/ann", "data=[\"c\",\"d\"]", TOO_LONG);
+    expect_form("POST /api/add/channel/user/app/ann", "data=123456", TOO_LONG);
+    expect_published("");
+    /* The backend itself may find out. */
+    bus.message_max = SIZE_MAX;
+    bus.publish_error = ERR_LIMIT;
+    expect_form("POST /api/push/app/ch/ev", "data=1", TOO_LONG);
+    expect_form("POST /api/add/channel/user/app/ann", "data=c", TOO_LONG);
+}
+
 /* ---- push by pattern ---- */
 
 static void judges_pattern_pushes_in_order(void **unused)
@@ -530,20 +842,20 @@ static void pushes_by_pattern(void **unused)
     expect_published("");
 }
 
-static void tells_of_missing_parts(void **unused)
+static void tells_of_missing_nodes(void **unused)
 {
     (void)unused;
     expect_form("POST /api/push/app", "channel_pattern=a&event=ev&data=text", "later");
     give_answer("a1;", NULL);
-    expect_answered("504 text Gusher-Missing-Parts: 1\r\n"
+    expect_answered("504 text Gusher-Missing-Nodes: 1\r\n"
                     "the channels were not matched in time, nothing was sent");
     expect_published("");
     expect("GET /api/app/channels/count", "later");
     give_answer("a;b;", NULL);
-    expect_answered("200 json Gusher-Missing-Parts: 1\r\n{\"count\":2}");
+    expect_answered("200 json Gusher-Missing-Nodes: 1\r\n{\"count\":2}");
     expect("GET /api/app/online", "later");
     give_answer("ann;", NULL);
-    expect_answered("200 json Gusher-Missing-Parts: 1\r\n[\"ann\"]");
+    expect_answered("200 json Gusher-Missing-Nodes: 1\r\n[\"ann\"]");
 }
 
 static void stops_a_pattern_push_at_a_full_bus(void **unused)
@@ -584,6 +896,36 @@ static void limits_pattern_pushes(void **unused)
     assert_int_equal(bus.n, CHANNELS);
     buf_fini(&form);
     buf_fini(&names);
+}
+
+/* One of the messages would be too long: none is sent. */
+static void judges_all_messages_of_a_pattern_push(void **unused)
+{
+    (void)unused;
+    bus.message_max = 3 + 5 + 2 + 1;
+    expect_form("POST /api/push/app", "channel_pattern=.&event=ev&data=1", "later");
+    give_answer("c;chann;", "a;");
+    expect_answered("200 json {\"total\":3,\"pattern\":\".\"}");
+    expect_published("channel app c ev 1\nchannel app chann ev 1\nchannel app a ev 1\n");
+    expect_form("POST /api/push/app", "channel_pattern=.&event=ev&data=1", "later");
+    give_answer("c;", "channe;a;");
+    expect_answered(TOO_LONG);
+    expect_published("");
+}
+
+/* It needs all names at once, in one page. */
+static void asks_for_whole_answers_to_push(void **unused)
+{
+    (void)unused;
+    expect_form("POST /api/push/app", "channel_pattern=^a&event=ev&data=1", "later");
+    assert_int_equal(bus.question->page_bytes, SIZE_MAX);
+    assert_true(str_eq(bus.question->expression, STR("^a")));
+    give_answer("", "");
+    expect_answered("200 json {\"total\":0,\"pattern\":\"^a\"}");
+    expect("GET /api/app/channels", "later");
+    assert_int_not_equal(bus.question->page_bytes, SIZE_MAX);
+    give_answer("", "");
+    expect_answered("200 json []");
 }
 
 /* ---- batches ---- */
@@ -675,6 +1017,29 @@ static void sends_a_batch_whole_or_not_at_all(void **unused)
     expect_batch("[{\"data\":1},{\"data\":2}]",
                  "503 text Retry-After: 1\r\nserver busy, try again");
     expect_published("");
+}
+
+static void refuses_a_batch_with_too_long_an_element(void **unused)
+{
+    (void)unused;
+    /* In a batch an element counts as it is written there. */
+    bus.message_max = 3 + 3 + 3 + 4;
+    expect_batch("[{\"channel\":\"c\",\"event\":\"e\",\"data\":1234}]",
+                 "200 json {\"total\":1,\"cap\":41}");
+    expect_published("channel app c e 1234\n");
+    static const char too_long[] = "413 text an element of batch_data is longer than the bus takes";
+    expect_batch("[{\"channel\":\"c\",\"event\":\"e\",\"data\":1},"
+                 "{\"channel\":\"c\",\"event\":\"e\",\"data\":12345}]",
+                 too_long);
+    expect_batch("[{\"channel\":\"c\",\"event\":\"e\",\"data\":1},"
+                 "{\"channel\":\"chan\",\"event\":\"e\",\"data\":12},"
+                 "{\"channel\":\"c\",\"event\":\"e\",\"data\":1}]",
+                 too_long);
+    /* An app key alone may be too much. */
+    bus.message_max = 2;
+    expect_batch("[{}]", too_long);
+    expect_published("");
+    assert_int_equal(bus.n, 1);
 }
 
 /* ---- a user's channels ---- */
@@ -805,6 +1170,183 @@ static void answers_queries(void **unused)
     expect("GET /api/app/channels/count", "later");
     give_answer("", "");
     expect_answered("200 json {\"count\":0}");
+}
+
+/* ---- lists that do not fit into one page ---- */
+
+static const char first_piece[] = "first 200 json Trailer: Gusher-Missing-Nodes\r\n[\"a\",\"b\"\n";
+
+static void streams_long_lists(void **unused)
+{
+    (void)unused;
+    expect("GET /api/app/online", "later");
+    give_page(0, "a;", false);
+    expect_streamed("");
+    give_page(1, "b;", false);
+    expect_streamed(first_piece);
+    /* Nothing more is asked for before there is room for it. */
+    assert_int_equal(bus.n_more, 0);
+    api_go_on(&api, streamed.question, true);
+    assert_int_equal(bus.n_more, 2);
+    give_page(0, "c\";a;", false);
+    give_page(1, "", true);
+    expect_streamed("next 200 json ,\"c\\\"\"\n");
+    api_go_on(&api, streamed.question, true);
+    /* Nothing that is new: no comma either. */
+    give_page(0, "a;b;", false);
+    expect_streamed("next 200 json \n");
+    api_go_on(&api, streamed.question, true);
+    assert_int_equal(bus.n_more, 4);
+    give_page(0, "d;e;", true);
+    expect_streamed("last 200 json ,\"d\",\"e\"]\n");
+    expect_answered(""); /* it was all streamed */
+    /* It is over: what comes late from the connection is for nobody. */
+    api_go_on(&api, streamed.question, true);
+    api_go_on(&api, streamed.question, false);
+    drop_question();
+}
+
+/* Pages may be empty: at first, in between, at the end, all of them. */
+static void streams_lists_of_empty_pages(void **unused)
+{
+    (void)unused;
+    streamed.goes_on = true; /* from within */
+    expect("GET /api/app/channels", "later");
+    give_page(0, "", false);
+    give_page(1, "", false);
+    give_page(0, "", false);
+    give_page(1, "a;", false);
+    give_page(0, "b;", true);
+    give_page(1, "", true);
+    expect_streamed("first 200 json Trailer: Gusher-Missing-Nodes\r\n[\nnext 200 json \"a\"\n"
+                    "last 200 json ,\"b\"]\n");
+    drop_question();
+
+    expect("GET /api/app/online/bychannel/c", "later");
+    give_page(0, "", false);
+    give_page(1, "", true);
+    give_page(0, "", true);
+    expect_streamed("first 200 json Trailer: Gusher-Missing-Nodes\r\n[\nlast 200 json ]\n");
+    drop_question();
+}
+
+/* What goes missing before the first piece stands in the headers, later in the trailers. */
+static void tells_of_missing_nodes_behind_the_list(void **unused)
+{
+    (void)unused;
+    streamed.goes_on = true;
+    expect("GET /api/app/online", "later");
+    give_page(0, "a;", false);
+    give_page(1, "b;", false);
+    buf_clear(&streamed.got);
+    give_page(1, "c;", true);
+    timer_run(&loop.timers, loop.now_ms += BUS_ASK_MS + 1000);
+    expect_streamed("last 200 json Gusher-Missing-Nodes: 1\r\n,\"c\"]\n");
+    drop_question();
+
+    bus.n_unreachable = 3;
+    expect("GET /api/app/online", "later");
+    give_page(0, "a;", false);
+    give_page(1, "b;", true);
+    expect_streamed("first 200 json Gusher-Missing-Nodes: 3\r\nTrailer: Gusher-Missing-Nodes\r\n"
+                    "[\"a\",\"b\"\n");
+    bus_node_gone(api.bus, 0);
+    expect_streamed("last 200 json Gusher-Missing-Nodes: 4\r\n]\n");
+    drop_question();
+    expect_answered("");
+}
+
+/* A connection that is gone when a piece comes ends the question. */
+static void ends_with_its_connection(void **unused)
+{
+    (void)unused;
+    for (unsigned pieces = 0; pieces < 3; pieces++) {
+        streamed.n_left = pieces;
+        expect("GET /api/app/online", "later");
+        for (unsigned i = 0; i <= pieces; i++) {
+            give_page(0, "a;", false);
+            if (i == 0)
+                give_page(1, "b;", true);
+            if (i < pieces)
+                api_go_on(&api, streamed.question, true);
+        }
+        uint64_t number = bus.question->number;
+        assert_null(bus_cancel(api.bus, number)); /* is not there any more */
+        assert_int_equal(bus.question->refs, 1);  /* nor known to anybody */
+        buf_clear(&streamed.got);
+        give_page(0, "x;", true);
+        timer_run(&loop.timers, loop.now_ms += 2 * BUS_ASK_MS);
+        expect_streamed("");
+        expect_answered("");
+        drop_question();
+    }
+}
+
+/* Or goes while the next piece is not asked for yet, */
+static void ends_when_its_connection_does_not_go_on(void **unused)
+{
+    (void)unused;
+    expect("GET /api/app/online", "later");
+    give_page(0, "a;", false);
+    give_page(1, "b;", true);
+    expect_streamed(first_piece);
+    api_go_on(&api, streamed.question, false);
+    assert_int_equal(bus.question->refs, 1);
+    assert_null(bus_cancel(api.bus, streamed.question));
+    api_go_on(&api, streamed.question, false);
+    api_go_on(&api, streamed.question, true);
+    assert_int_equal(bus.n_more, 0);
+    drop_question();
+
+    /* or is asked for already. */
+    expect("GET /api/app/online", "later");
+    give_page(0, "a;", false);
+    give_page(1, "b;", true);
+    api_go_on(&api, streamed.question, true);
+    assert_int_equal(bus.n_more, 1);
+    api_go_on(&api, streamed.question, false);
+    assert_int_equal(bus.question->refs, 1);
+    drop_question();
+
+    /* The last piece needs nobody: nothing is left either way. */
+    streamed.n_left = 1;
+    expect("GET /api/app/online", "later");
+    give_page(0, "a;", false);
+    give_page(1, "b;", true);
+    api_go_on(&api, streamed.question, true);
+    give_page(0, "", true);
+    assert_int_equal(bus.question->refs, 1);
+    drop_question();
+}
+
+/* The seat goes while a list is under way: it ends, and says that it is not whole. */
+static void ends_with_its_seat(void **unused)
+{
+    (void)unused;
+    expect("GET /api/app/online", "later");
+    give_page(0, "a;", false);
+    give_page(1, "b;", true);
+    expect_streamed(first_piece);
+    bus_seat_free(api.bus);
+    api.bus = NULL;
+    expect_streamed("last 200 json Gusher-Missing-Nodes: 1\r\n]\n");
+    assert_int_equal(bus.question->refs, 1);
+}
+
+/* A count is one number, however many pages it is made of. */
+static void counts_over_pages(void **unused)
+{
+    (void)unused;
+    expect("GET /api/app/online/count", "later");
+    give_page(0, "a;b;", false);
+    give_page(1, "b;", false);
+    assert_int_equal(bus.n_more, 2);
+    give_page(0, "c;", true);
+    expect_answered("");
+    give_page(1, "a;", true);
+    expect_answered("200 json {\"count\":3}");
+    expect_streamed("");
+    drop_question();
 }
 
 static void knows_its_paths(void **unused)
@@ -951,7 +1493,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_API(answers_pings),
+        WITH_API(answers_probes),
         WITH_API(trades_jwts_for_tickets),
+        WITH_API(trades_long_jwts_for_tickets_of_every_kind),
+        WITH_API(tells_others_of_tickets),
+        WITH_API(handles_again_what_may_become_known),
         WITH_API(refuses_wrong_jwts),
         WITH_API(answers_the_preflight),
         WITH_API(judges_tokens_in_order),
@@ -960,20 +1506,32 @@ int main(void)
         WITH_API(refuses_deep_data),
         WITH_API(pushes_to_users_and_sockets),
         WITH_API(tells_that_the_bus_is_full),
+        WITH_API(tells_that_the_bus_is_away),
+        WITH_API(refuses_what_the_bus_does_not_take),
         WITH_API(judges_pattern_pushes_in_order),
         WITH_API(pushes_by_pattern),
-        WITH_API(tells_of_missing_parts),
+        WITH_API(tells_of_missing_nodes),
         WITH_API(stops_a_pattern_push_at_a_full_bus),
         WITH_API(limits_pattern_pushes),
+        WITH_API(judges_all_messages_of_a_pattern_push),
+        WITH_API(asks_for_whole_answers_to_push),
         WITH_API(pushes_batches),
         WITH_API(refuses_wrong_batches_whole),
         WITH_API(limits_batches),
         WITH_API(sends_a_batch_whole_or_not_at_all),
+        WITH_API(refuses_a_batch_with_too_long_an_element),
         WITH_API(reloads_channels),
         WITH_API(limits_reloads),
         WITH_API(adds_channels),
         WITH_API(decodes_jwts),
         WITH_API(answers_queries),
+        WITH_API(streams_long_lists),
+        WITH_API(streams_lists_of_empty_pages),
+        WITH_API(tells_of_missing_nodes_behind_the_list),
+        WITH_API(ends_with_its_connection),
+        WITH_API(ends_when_its_connection_does_not_go_on),
+        WITH_API(ends_with_its_seat),
+        WITH_API(counts_over_pages),
         WITH_API(knows_its_paths),
         WITH_API(serves_the_roles_of_the_listener),
         WITH_API(reads_parameters_alike),

@@ -1,259 +1,190 @@
+/* The bare kind; ticket_ring.c has the local one, ticket_shared.c the shared one. */
 #include "auth/ticket.h"
+#include <openssl/err.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <cmocka.h>
 
-/* Claims with `user` as the user; the tests tell tickets apart by it. */
-static struct claims *claims_for(unsigned user)
+#define NOW 1700000000
+
+static struct keys *keys, *other_keys;
+static struct signing_key *signing_key;
+
+static int make_keys(void **unused)
 {
-    char json[64];
-    snprintf(json, sizeof json, "{\"gusher\":{\"user_id\":\"%u\"}}", user);
-    struct claims *c = NULL;
-    assert_int_equal(claims_from_json(&c, str_of(json), 0), ERR_OK);
-    return c;
+    (void)unused;
+    struct buf private_pem = BUF_INIT, public_pem = BUF_INIT, other_private = BUF_INIT,
+               other_public = BUF_INIT;
+    char why[160];
+    if (keys_generate(&private_pem, &public_pem) || keys_generate(&other_private, &other_public) ||
+        keys_from_pem(&keys, buf_as_str(&public_pem), why, sizeof why) ||
+        keys_from_pem(&other_keys, buf_as_str(&other_public), why, sizeof why) ||
+        signing_key_from_pem(&signing_key, buf_as_str(&private_pem), why, sizeof why))
+        return -1;
+    buf_fini(&private_pem);
+    buf_fini(&public_pem);
+    buf_fini(&other_private);
+    buf_fini(&other_public);
+    return 0;
 }
 
-static bool is_user(const struct claims *c, unsigned user)
+static int free_keys(void **unused)
 {
-    char text[16];
-    snprintf(text, sizeof text, "%u", user);
-    return str_eq(c->user_id, str_of(text));
+    (void)unused;
+    keys_free(keys);
+    keys_free(other_keys);
+    signing_key_free(signing_key);
+    return 0;
 }
 
-static struct tickets *new_tickets(uint32_t max)
+/* The monotonic clock of another node is another one: this kind must not look at it. */
+static struct ticket_time at(double wall_s)
+{
+    static int64_t mono_ms = INT64_MIN;
+    return (struct ticket_time){.wall_s = wall_s, .mono_ms = mono_ms += 1234567890123};
+}
+
+static struct tickets *bare(const struct keys *k)
 {
     struct tickets *t = NULL;
-    assert_int_equal(tickets_new(&t, max), ERR_OK);
+    assert_int_equal(tickets_new_bare(&t, k), ERR_OK);
     return t;
 }
 
-static enum err issue(struct tickets *t, unsigned user, int64_t now_ms, char out[TICKET_LEN])
+/* The ticket for `json`, as auth makes it. */
+static struct buf issued(struct tickets *t, struct str json, double now_s)
 {
-    struct claims *c = claims_for(user);
-    enum err e = ticket_issue(t, c, now_ms, out);
+    struct buf jwt = BUF_INIT, ticket = BUF_INIT, note = BUF_INIT;
+    struct claims *c;
+    assert_int_equal(jwt_sign(&jwt, signing_key, json), ERR_OK);
+    assert_int_equal(jwt_verify(&c, keys, buf_as_str(&jwt), now_s), ERR_OK);
+    assert_int_equal(ticket_issue(t, buf_as_str(&jwt), c, at(now_s), &ticket, &note), ERR_OK);
+    assert_in_range(ticket.len, 1, TICKET_BYTES_MAX);
+    assert_int_equal(note.len, 0);
+    assert_int_equal(tickets_take_note(t, STR("anything"), 0), ERR_OK);
     claims_unref(c);
-    return e;
+    buf_fini(&jwt);
+    return ticket;
 }
 
-static void expect_user(struct tickets *t, const char ticket[TICKET_LEN], int64_t now_ms,
-                        unsigned user)
+static void expect_error(struct tickets *t, struct str ticket, double now_s, enum err expected)
 {
     struct claims *c = NULL;
-    assert_int_equal(ticket_redeem(t, str_make(ticket, TICKET_LEN), now_ms, &c), ERR_OK);
-    assert_true(is_user(c, user));
-    claims_unref(c);
-}
-
-static void expect_error(struct tickets *t, struct str ticket, int64_t now_ms, enum err expected)
-{
-    struct claims *c = NULL;
-    assert_int_equal(ticket_redeem(t, ticket, now_ms, &c), expected);
+    assert_int_equal(ticket_redeem(t, ticket, at(now_s), &c), expected);
     assert_null(c);
+    assert_int_equal(ERR_peek_error(), 0);
 }
 
-static void looks_like_a_uuid(void **unused)
+/* The claims are those of `json`, to the last of them. */
+static void expect_claims(struct tickets *t, struct str ticket, double now_s, struct str json)
+{
+    struct buf expected = BUF_INIT, got = BUF_INIT;
+    struct claims *c = NULL, *original = NULL;
+    assert_int_equal(claims_from_judged_json(&original, json), ERR_OK);
+    assert_int_equal(ticket_redeem(t, ticket, at(now_s), &c), ERR_OK);
+    claims_write_json(&expected, original);
+    claims_write_json(&got, c);
+    assert_true(str_eq(buf_as_str(&got), buf_as_str(&expected)));
+    assert_true(c->exp_s == original->exp_s);
+    claims_unref(c);
+    claims_unref(original);
+    buf_fini(&expected);
+    buf_fini(&got);
+}
+
+#define ANN                                                                                        \
+    STR("{\"gusher\":{\"user_id\":\"ann\",\"app_key\":\"app\",\"channels\":[\"a\",\"\\u00e9\"],"   \
+        "\"remotes\":{\"x\":true}},\"aud\":[\"b\"],\"exp\":1700000001,\"nbf\":1699999999.5,"       \
+        "\"iat\":1699999999,\"iss\":\"i\",\"jti\":\"j\",\"sub\":\"s\",\"other\":1}")
+
+/* As many permissions as there may be; their names are short, for the JWT has a limit as well. */
+static struct buf many_permissions(void)
+{
+    struct buf json = BUF_INIT;
+    buf_str(&json, STR("{\"gusher\":{\"channels\":["));
+    for (unsigned i = 0; i < JWT_CHANNELS_MAX; i++)
+        buf_printf(&json, "%s\"%c\"", i ? "," : "", 'a' + (char)(i % 26));
+    buf_str(&json, STR("]}}"));
+    return json;
+}
+
+static void carries_all_permissions(void **unused)
 {
     (void)unused;
-    struct tickets *t = new_tickets(TICKETS_MAX);
-    char a[TICKET_LEN], b[TICKET_LEN];
-    assert_int_equal(issue(t, 1, 0, a), ERR_OK);
-    assert_int_equal(issue(t, 1, 0, b), ERR_OK);
-    unsigned n_same = 0;
-    for (unsigned i = 0; i < TICKET_LEN; i++) {
-        bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
-        assert_true(hyphen ? a[i] == '-' : strchr("0123456789abcdef", a[i]) != NULL);
-        n_same += !hyphen && a[i] == b[i];
-    }
-    /* Two in a row have nothing in common: about 2 of 32 digits are equal by chance. */
-    assert_true(n_same < 16);
+    struct tickets *t = bare(keys);
+    struct buf json = many_permissions(), ticket = issued(t, buf_as_str(&json), NOW);
+    expect_claims(t, buf_as_str(&ticket), NOW, buf_as_str(&json));
+    buf_fini(&ticket);
+    buf_fini(&json);
     tickets_free(t);
 }
 
-static void redeems_as_often_as_wanted_and_for_a_minute(void **unused)
+static void bare_ones_are_verified_each_time(void **unused)
 {
     (void)unused;
-    struct tickets *t = new_tickets(TICKETS_MAX);
-    char a[TICKET_LEN], b[TICKET_LEN];
-    assert_int_equal(issue(t, 1, 1000, a), ERR_OK);
-    assert_int_equal(issue(t, 2, 31000, b), ERR_OK);
-    for (int64_t now = 1000; now < 61000; now += 999) {
-        expect_user(t, a, now, 1);
-        expect_user(t, b, now, 2);
-    }
-    expect_user(t, a, 60999, 1);
-    expect_error(t, str_make(a, TICKET_LEN), 61000, ERR_EXPIRED);
-    expect_user(t, b, 90999, 2);
-    expect_error(t, str_make(b, TICKET_LEN), 91000, ERR_EXPIRED);
-    expect_error(t, str_make(a, TICKET_LEN), 91000, ERR_EXPIRED);
-    /* A clock of another thread that is a little behind does not bring it back. */
-    expect_error(t, str_make(a, TICKET_LEN), 60000, ERR_EXPIRED);
-    tickets_free(t);
-}
-
-static void outlives_the_issuers_reference(void **unused)
-{
-    (void)unused;
-    struct tickets *t = new_tickets(4);
-    char a[TICKET_LEN];
-    struct claims *redeemed = NULL;
-    assert_int_equal(issue(t, 7, 0, a), ERR_OK);
-    assert_int_equal(ticket_redeem(t, str_make(a, TICKET_LEN), 5, &redeemed), ERR_OK);
-    tickets_free(t);
-    assert_true(is_user(redeemed, 7));
-    claims_unref(redeemed);
-}
-
-static void is_strict_about_the_text(void **unused)
-{
-    (void)unused;
-    struct tickets *t = new_tickets(TICKETS_MAX);
-    char good[TICKET_LEN + 1], text[TICKET_LEN + 1];
-    assert_int_equal(issue(t, 1, 0, good), ERR_OK);
-    good[TICKET_LEN] = '0';
-
-    expect_error(t, STR(""), 0, ERR_NOT_FOUND);
-    for (size_t len = 0; len < TICKET_LEN; len++)
-        expect_error(t, str_make(good, len), 0, ERR_NOT_FOUND);
-    expect_error(t, str_make(good, TICKET_LEN + 1), 0, ERR_NOT_FOUND);
-
-    /* Every other byte at every place: another digit is a forgery, the rest no ticket at all. */
-    for (unsigned i = 0; i < TICKET_LEN; i++)
-        for (int c = 0; c < 256; c++) {
-            memcpy(text, good, TICKET_LEN);
-            if (text[i] == (char)c)
-                continue;
-            text[i] = (char)c;
-            expect_error(t, str_make(text, TICKET_LEN), 0, ERR_NOT_FOUND);
-        }
-    expect_user(t, good, 0, 1);
-    tickets_free(t);
-}
-
-static void knows_only_its_own(void **unused)
-{
-    (void)unused;
-    struct tickets *t = new_tickets(TICKETS_MAX), *other = new_tickets(TICKETS_MAX);
-    char a[TICKET_LEN], b[TICKET_LEN];
-    assert_int_equal(issue(t, 1, 0, a), ERR_OK);
-    assert_int_equal(issue(other, 2, 0, b), ERR_OK);
-    expect_error(t, str_make(b, TICKET_LEN), 0, ERR_NOT_FOUND);
-    expect_error(other, str_make(a, TICKET_LEN), 0, ERR_NOT_FOUND);
+    struct tickets *t = bare(keys), *other = bare(other_keys);
+    struct buf ticket = issued(t, ANN, NOW);
+    expect_claims(t, buf_as_str(&ticket), NOW, ANN);
+    expect_claims(t, buf_as_str(&ticket), NOW + 1, ANN);
+    expect_error(t, buf_as_str(&ticket), NOW + 2, ERR_EXPIRED);
+    expect_error(other, buf_as_str(&ticket), NOW, ERR_NOT_FOUND);
+    ticket.p[ticket.len / 2] ^= 1;
+    expect_error(t, buf_as_str(&ticket), NOW, ERR_NOT_FOUND);
+    expect_error(t, STR(""), NOW, ERR_NOT_FOUND);
+    expect_error(t, STR("00000000-0000-0000-0000-000000000000"), NOW, ERR_NOT_FOUND);
+    while (ticket.len <= JWT_BYTES_MAX)
+        buf_char(&ticket, 'A');
+    expect_error(t, buf_as_str(&ticket), NOW, ERR_NOT_FOUND);
+    assert_int_equal(tickets_held(t), 0);
+    buf_fini(&ticket);
     tickets_free(t);
     tickets_free(other);
 }
 
-static void grows_to_its_limit(void **unused)
-{
-    (void)unused;
-    enum { MAX = 1000 }; /* no power of two */
-    static char texts[MAX][TICKET_LEN];
-    struct tickets *t = new_tickets(MAX);
-    char one_more[TICKET_LEN] = "untouched";
-    for (unsigned i = 0; i < MAX; i++)
-        assert_int_equal(issue(t, i, i, texts[i]), ERR_OK);
-    assert_int_equal(issue(t, MAX, MAX, one_more), ERR_FULL);
-    assert_string_equal(one_more, "untouched");
-    for (unsigned i = 0; i < MAX; i++)
-        expect_user(t, texts[i], MAX, i);
-
-    /* As soon as the oldest goes there is room. */
-    assert_int_equal(issue(t, MAX, TICKET_LIFE_MS - 1, one_more), ERR_FULL);
-    assert_int_equal(issue(t, MAX, TICKET_LIFE_MS, one_more), ERR_OK);
-    expect_error(t, str_make(texts[0], TICKET_LEN), TICKET_LIFE_MS, ERR_EXPIRED);
-    expect_user(t, texts[1], TICKET_LIFE_MS, 1);
-    expect_user(t, one_more, TICKET_LIFE_MS, MAX);
-    assert_int_equal(tickets_held(t), MAX);
-    tickets_free(t);
-}
-
-static void goes_round_many_times(void **unused)
-{
-    (void)unused;
-    enum { ALIVE = 100, ALL = 20000 };
-    static char texts[ALL][TICKET_LEN];
-    struct tickets *t = new_tickets(ALIVE + 1);
-    for (unsigned i = 0; i < ALL; i++) {
-        int64_t now = (int64_t)i * TICKET_LIFE_MS / ALIVE;
-        assert_int_equal(issue(t, i, now, texts[i]), ERR_OK);
-        expect_user(t, texts[i], now, i);
-        if (i >= ALIVE) {
-            expect_user(t, texts[i - ALIVE + 1], now, i - ALIVE + 1);
-            expect_error(t, str_make(texts[i - ALIVE], TICKET_LEN), now, ERR_EXPIRED);
-        }
-    }
-    assert_true(tickets_held(t) <= ALIVE + 1);
-    tickets_free(t);
-}
-
-/* The memory of a crowd that came at once is given back although nobody issues any more. */
-static void redeeming_releases_expired_claims(void **unused)
-{
-    (void)unused;
-    enum { CROWD = 5000 };
-    struct tickets *t = new_tickets(TICKETS_MAX);
-    char text[TICKET_LEN];
-    for (unsigned i = 0; i < CROWD; i++)
-        assert_int_equal(issue(t, i, 0, text), ERR_OK);
-    expect_user(t, text, TICKET_LIFE_MS - 1, CROWD - 1);
-    assert_int_equal(tickets_held(t), CROWD);
-    for (unsigned i = 0; i < CROWD && tickets_held(t); i++)
-        expect_error(t, str_make(text, TICKET_LEN), TICKET_LIFE_MS, ERR_EXPIRED);
-    assert_int_equal(tickets_held(t), 0);
-    tickets_free(t);
-}
-
-enum { THREADS = 4, ROUNDS = 3000 };
-
-static atomic_llong shared_clock;
+enum { THREADS = 4, ROUNDS = 500 };
 
 struct load {
     struct tickets *tickets;
-    unsigned first_user, n_good, n_forged;
+    struct str jwt;
+    unsigned n_good, n_forged;
 };
 
-/* The clock runs while the threads work, so that some release what others issued. A thread that
- * slept for a minute of this clock finds its ticket gone, as it should. */
-static bool is_answered_well(struct load *l, struct str ticket, unsigned user, int64_t now)
-{
-    struct claims *got = NULL;
-    enum err e = ticket_redeem(l->tickets, ticket, now, &got);
-    bool good = e == ERR_OK
-                    ? is_user(got, user)
-                    : e == ERR_EXPIRED && atomic_load(&shared_clock) >= now + TICKET_LIFE_MS;
-    claims_unref(got);
-    return good;
-}
-
+/* No assertions of cmocka here: it takes them on one thread only. */
 static void *issue_and_redeem(void *arg)
 {
     struct load *l = arg;
-    char text[TICKET_LEN];
+    struct buf text = BUF_INIT, note = BUF_INIT;
+    const struct ticket_time now = {NOW, 0};
     for (unsigned i = 0; i < ROUNDS; i++) {
-        struct claims *c = claims_for(l->first_user + i), *none = NULL;
-        int64_t now = atomic_fetch_add(&shared_clock, 20);
-        l->n_good += ticket_issue(l->tickets, c, now, text) == ERR_OK &&
-                     is_answered_well(l, str_make(text, TICKET_LEN), l->first_user + i, now);
+        struct claims *c = NULL, *got = NULL, *none = NULL;
+        buf_clear(&text);
+        if (jwt_verify(&c, keys, l->jwt, NOW) ||
+            ticket_issue(l->tickets, l->jwt, c, now, &text, &note))
+            break;
+        l->n_good += ticket_redeem(l->tickets, buf_as_str(&text), now, &got) == ERR_OK &&
+                     str_eq(got->user_id, STR("ann"));
+        text.p[text.len / 2] ^= 1;
+        l->n_forged += ticket_redeem(l->tickets, buf_as_str(&text), now, &none) == ERR_NOT_FOUND;
         claims_unref(c);
-        text[0] = text[0] == '0' ? '1' : '0';
-        l->n_forged +=
-            ticket_redeem(l->tickets, str_make(text, TICKET_LEN), now, &none) == ERR_NOT_FOUND;
+        claims_unref(got);
     }
+    buf_fini(&text);
     return NULL;
 }
 
 static void serves_many_threads(void **unused)
 {
     (void)unused;
-    struct tickets *t = new_tickets(TICKETS_MAX);
+    struct tickets *t = bare(keys);
+    struct buf jwt = BUF_INIT;
     pthread_t threads[THREADS];
     struct load loads[THREADS];
+    assert_int_equal(jwt_sign(&jwt, signing_key, ANN), ERR_OK);
     for (unsigned i = 0; i < THREADS; i++) {
-        loads[i] = (struct load){.tickets = t, .first_user = i * ROUNDS};
+        loads[i] = (struct load){.tickets = t, .jwt = buf_as_str(&jwt)};
         assert_int_equal(pthread_create(&threads[i], NULL, issue_and_redeem, &loads[i]), 0);
     }
     for (unsigned i = 0; i < THREADS; i++)
@@ -262,23 +193,16 @@ static void serves_many_threads(void **unused)
         assert_int_equal(loads[i].n_good, ROUNDS);
         assert_int_equal(loads[i].n_forged, ROUNDS);
     }
-    /* 3000 are issued in the life of one. */
-    assert_true(tickets_held(t) < THREADS * ROUNDS / 2);
     tickets_free(t);
+    buf_fini(&jwt);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(looks_like_a_uuid),
-        cmocka_unit_test(redeems_as_often_as_wanted_and_for_a_minute),
-        cmocka_unit_test(outlives_the_issuers_reference),
-        cmocka_unit_test(is_strict_about_the_text),
-        cmocka_unit_test(knows_only_its_own),
-        cmocka_unit_test(grows_to_its_limit),
-        cmocka_unit_test(goes_round_many_times),
-        cmocka_unit_test(redeeming_releases_expired_claims),
+        cmocka_unit_test(carries_all_permissions),
+        cmocka_unit_test(bare_ones_are_verified_each_time),
         cmocka_unit_test(serves_many_threads),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_keys, free_keys);
 }

@@ -30,11 +30,58 @@ static struct blob *encode(void *ctx, unsigned encoder, const struct msg *m)
     return blob_of(STR("encoded"));
 }
 
-static void ignore_interest(void *ctx, uint64_t hash, bool on)
+static void ignore_interest(void *ctx, const struct hub_name *name, bool on)
 {
     (void)ctx;
-    (void)hash;
+    (void)name;
     (void)on;
+}
+
+/* ---- the host ---- */
+
+static struct {
+    struct buf remotes; /* what was handed over, a line each */
+    enum err outcome;
+    struct proto_notes notes;
+} host_did;
+
+static enum err take_remote(void *ctx, struct hub_socket *s, struct str remote, struct str uid,
+                            struct str payload, bool wants_reply)
+{
+    assert_ptr_equal(ctx, &host_did);
+    assert_ptr_equal(s, &socket);
+    if (host_did.outcome)
+        return host_did.outcome;
+    buf_printf(&host_did.remotes, "%.*s %.*s %.*s%s\n", (int)remote.len, remote.p, (int)uid.len,
+               uid.p, (int)payload.len, payload.p, wants_reply ? " reply" : "");
+    return ERR_OK;
+}
+
+static const struct proto_host proto_host = {&host_did, take_remote, &host_did.notes};
+
+static void drop_notes(void)
+{
+    buf_fini(&host_did.notes.names);
+    buf_fini(&host_did.notes.added);
+    buf_fini(&host_did.notes.denied);
+}
+
+/* What was noted since the last look: all names, the new ones, and the refusal. */
+static void expect_notes(const char *names, const char *added, const char *denied)
+{
+    struct buf full = BUF_INIT;
+    char *text = names_sorted(buf_as_str(&host_did.notes.names));
+    assert_string_equal(text, names);
+    free(text);
+    text = names_sorted(buf_as_str(&host_did.notes.added));
+    assert_string_equal(text, added);
+    free(text);
+    const char *at = strstr(denied, "\"ID\"");
+    if (at)
+        buf_printf(&full, "%.*s\"%.36s\"%s", (int)(at - denied), denied, id, at + 4);
+    assert_true(str_eq(buf_as_str(&host_did.notes.denied), buf_as_str(&full)));
+    buf_fini(&full);
+    drop_notes();
 }
 
 static int set_up(void **unused)
@@ -44,6 +91,7 @@ static int set_up(void **unused)
     const struct hub_options options = {.node = 1, .subscriptions_max = SUBSCRIPTIONS_MAX};
     hub = hub_new(&host, &options);
     joined = false;
+    host_did.outcome = ERR_OK;
     return 0;
 }
 
@@ -53,6 +101,8 @@ static int tear_down(void **unused)
     if (joined)
         hub_leave(hub, &socket);
     hub_free(hub);
+    buf_fini(&host_did.remotes);
+    drop_notes();
     return 0;
 }
 
@@ -78,7 +128,7 @@ static void expect_bytes(struct str text, const char *expected)
     char *copy = malloc(text.len ? text.len : 1);
     memcpy(copy, text.p, text.len);
     struct proto_outcome o =
-        proto_gusher.command(hub, &socket, str_make(copy, text.len), NOW_S, &reply);
+        proto_gusher.command(&proto_host, hub, &socket, str_make(copy, text.len), NOW_S, &reply);
     free(copy);
     if (o.close_code) {
         assert_int_equal(reply.len, 0);
@@ -111,7 +161,8 @@ static void expect_channels(const char *expected)
 {
     const struct hub_question q = {.kind = HUB_CHANNELS, .app = STR("app")};
     struct buf names = BUF_INIT;
-    hub_answer_names(hub, &q, &names);
+    assert_int_equal(hub_answer(hub, &q, false, HUB_CURSOR_BEGIN, SIZE_MAX, &names),
+                     HUB_CURSOR_END);
     char *text = names_sorted(buf_as_str(&names));
     assert_string_equal(text, expected);
     free(text);
@@ -234,14 +285,54 @@ static void answers_pings(void **unused)
     }
 }
 
+#define REMOTE(data) "{\"event\":\"gusher.remote\",\"debug\":true,\"data\":{" data "}}"
+
+static void expect_handed_over(const char *expected)
+{
+    buf_char(&host_did.remotes, 0);
+    assert_string_equal(host_did.remotes.p, expected);
+    buf_clear(&host_did.remotes);
+}
+
+static void hands_permitted_remotes_over(void **unused)
+{
+    (void)unused;
+    join("", "cmd;c\n;");
+    expect(REMOTE("\"remote\":\"cmd\",\"uid\":\"u\",\"payload\":{ \"b\":1e400}"), "");
+    expect_handed_over("cmd u { \"b\":1e400} reply\n");
+    /* Only the boolean true asks for a reply. */
+    static const char *const debugs[] = {"false", "1", "\"true\"", "null"};
+    for (unsigned i = 0; i < 4; i++) {
+        char text[200];
+        snprintf(text, sizeof text,
+                 "{\"event\":\"gusher.remote\",\"debug\":%s,\"data\":"
+                 "{\"remote\":\"c\\n\",\"uid\":\"\\u0061\",\"payload\":\"123\"}}",
+                 debugs[i]);
+        expect(text, "");
+        expect_handed_over("c\n a \"123\"\n");
+    }
+    struct buf reply = BUF_INIT;
+    proto_gusher.remote_reply(hub, &socket, STR("c\n"), true, &reply);
+    proto_gusher.remote_reply(hub, &socket, STR("cmd"), false, &reply);
+    buf_char(&reply, 0);
+    char expected[400];
+    snprintf(expected, sizeof expected,
+             "{\"event\":\"gusher.remote_succeeded\",\"socket_id\":\"%.36s\",\"data\":"
+             "{\"remote\":\"c\\n\",\"msg\":null}}{\"event\":\"gusher.remote_error\","
+             "\"socket_id\":\"%.36s\",\"data\":{\"remote\":\"cmd\",\"msg\":null}}",
+             id, id);
+    assert_string_equal(reply.p, expected);
+    buf_fini(&reply);
+}
+
 static void refuses_remotes(void **unused)
 {
     (void)unused;
     join("", "cmd;");
-#define REMOTE(data) "{\"event\":\"gusher.remote\",\"debug\":true,\"data\":{" data "}}"
-    /* No sink takes commands here, so that also a permitted one is refused. */
+    host_did.outcome = ERR_FULL;
     expect(REMOTE("\"remote\":\"cmd\",\"uid\":\"u\",\"payload\":{}"),
            REPLY("remote_error", "{\"remote\":\"cmd\",\"msg\":null}"));
+    host_did.outcome = ERR_OK;
     expect(REMOTE("\"remote\":\"c\\n\",\"uid\":\"\",\"payload\":null"),
            REPLY("remote_error", "{\"remote\":\"c\\n\",\"msg\":null}"));
     static const char wrong[] = "1008 remote and uid must be strings, payload must be there";
@@ -251,6 +342,27 @@ static void refuses_remotes(void **unused)
     expect(REMOTE("\"remote\":1,\"uid\":\"u\",\"payload\":1"), wrong);
     expect(REMOTE("\"remote\":\"cmd\",\"uid\":1,\"payload\":1"), wrong);
     expect("{\"event\":\"gusher.remote\",\"data\":null}", wrong);
+    expect_handed_over("");
+}
+
+/* What a host needs to know, should the reply have to wait. */
+static void notes_what_it_subscribes(void **unused)
+{
+    (void)unused;
+    join("a;b;;", "");
+#define SUBSCRIBE(channel) "{\"event\":\"gusher.subscribe\",\"data\":{\"channel\":" channel "}}"
+#define MULTI(list)        "{\"event\":\"gusher.multi_subscribe\",\"data\":{\"multi_channel\":" list "}}"
+    expect(SUBSCRIBE("\"\\u0061\""), REPLY("subscribe_succeeded", "{\"channel\":\"\\u0061\"}"));
+    expect_notes("a;", "a;", REPLY("subscribe_error", "{\"channel\":\"\\u0061\"}"));
+    expect(SUBSCRIBE("\"a\""), REPLY("subscribe_succeeded", "{\"channel\":\"a\"}"));
+    expect_notes("a;", "", REPLY("subscribe_error", "{\"channel\":\"a\"}"));
+    expect(MULTI("[\"a\",\"b\",\"\"]"),
+           REPLY("multi_subscribe_succeeded", "{\"channel\":[\"a\",\"b\",\"\"]}"));
+    expect_notes(";a;b;", ";b;",
+                 REPLY("multi_subscribe_error", "{\"channel\":[\"a\",\"b\",\"\"]}"));
+    expect("{\"event\":\"gusher.unsubscribe\",\"data\":{\"channel\":\"a\"}}",
+           REPLY("unsubscribe_succeeded", "{\"channel\":\"a\"}"));
+    expect_notes("", "", "");
 }
 
 /* ---- the form of commands ---- */
@@ -357,7 +469,7 @@ static void kicks_what_is_nested_too_deep(void **unused)
             buf_char(&text, ']');
         buf_char(&text, '}');
         struct proto_outcome o =
-            proto_gusher.command(hub, &socket, buf_as_str(&text), NOW_S, &reply);
+            proto_gusher.command(&proto_host, hub, &socket, buf_as_str(&text), NOW_S, &reply);
         assert_int_equal(o.close_code, depth < JSON_DEPTH_MAX ? 0 : PROTO_CLOSE_INVALID);
         buf_fini(&text);
         buf_fini(&reply);
@@ -430,7 +542,9 @@ int main(void)
         WITH_HUB(subscribes_many),
         WITH_HUB(tells_the_permissions),
         WITH_HUB(answers_pings),
+        WITH_HUB(hands_permitted_remotes_over),
         WITH_HUB(refuses_remotes),
+        WITH_HUB(notes_what_it_subscribes),
         WITH_HUB(takes_members_as_they_come),
         WITH_HUB(counts_the_first_of_duplicates),
         WITH_HUB(kicks),

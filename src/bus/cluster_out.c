@@ -1,0 +1,258 @@
+#include "bus/cluster.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/names.h"
+#include "base/subject.h"
+#include "bus/cluster_own.h"
+
+/* ---- subjects ---- */
+
+void cluster_subject(const struct cluster *c, struct buf *out, const char *part)
+{
+    buf_clear(out);
+    buf_str(out, buf_as_str(&c->prefix));
+    buf_str(out, str_of(part));
+}
+
+void cluster_channel_subject(const struct cluster *c, struct buf *out, struct str app,
+                             struct str channel)
+{
+    cluster_subject(c, out, "c.");
+    subject_token(out, app);
+    buf_char(out, '.');
+    subject_token(out, channel);
+}
+
+void cluster_user_subject(const struct cluster *c, struct buf *out, struct str app, struct str user)
+{
+    /* The app is the seed: so are "a"+"bc" and "ab"+"c" apart. */
+    uint64_t h = hash_wide(user, hash_wide(app, 0).lo).lo;
+    cluster_subject(c, out, "u.");
+    buf_printf(out, "%u", (unsigned)(h % CLUSTER_USER_SUBJECTS));
+}
+
+void cluster_node_subject(const struct cluster *c, struct buf *out, uint32_t node)
+{
+    cluster_subject(c, out, "n.");
+    buf_printf(out, "%08x", node);
+}
+
+/* ---- sending ---- */
+
+/* The subject is in `scratch` already; the letter goes behind it. */
+enum err cluster_send(struct cluster *c, struct buf *scratch, const struct wire *w, bool anyway)
+{
+    buf_char(scratch, 0);
+    size_t begin = scratch->len;
+    wire_write(scratch, w);
+    struct str body = str_make(scratch->p + begin, scratch->len - begin);
+    return nats_publish(atomic_load(&c->nats), scratch->p, body, anyway);
+}
+
+/* ---- the workers' side ---- */
+
+void cluster_interest(struct cluster *c, unsigned worker, uint64_t seq, const struct hub_name *name,
+                      bool on)
+{
+    struct cluster_letter *l = mem_zalloc(sizeof(*l) + name->app.len + name->name.len);
+    l->kind = LETTER_INTEREST;
+    l->worker = worker;
+    l->seq = seq;
+    l->on = on;
+    l->is_user = name->is_user;
+    l->app = str_make(l->text, name->app.len);
+    l->name = str_make(l->text + name->app.len, name->name.len);
+    memcpy(l->text, name->app.p, name->app.len);
+    if (name->name.len)
+        memcpy(l->text + name->app.len, name->name.p, name->name.len);
+    cluster_post(c, l);
+}
+
+/* False: there is nobody it could be for. */
+static bool message_subject(const struct cluster *c, struct buf *out, const struct msg *m)
+{
+    struct hub_address to;
+    switch (m->kind) {
+    case MSG_CHANNEL:
+        cluster_channel_subject(c, out, m->app, m->target);
+        return true;
+    case MSG_USER:
+    case MSG_ADD:
+    case MSG_RELOAD:
+        cluster_user_subject(c, out, m->app, m->target);
+        return true;
+    case MSG_SOCKET:
+        if (hub_address_parse(&to, m->target))
+            return false;
+        cluster_node_subject(c, out, to.node);
+        return true;
+    }
+    return false;
+}
+
+static enum err publish(void *ctx, struct msg *m, bool begun, struct buf *scratch)
+{
+    struct cluster *c = ctx;
+    struct wire w = {.kind = WIRE_MSG,
+                     .node = c->o.node,
+                     .msg_kind = m->kind,
+                     .app = m->app,
+                     .target = m->target,
+                     .event = m->event,
+                     .data = m->data};
+    if (atomic_load(&c->state) != CLUSTER_UP)
+        return ERR_AWAY;
+    if (!message_subject(c, scratch, m))
+        return ERR_OK;
+    return cluster_send(c, scratch, &w, begun);
+}
+
+static enum err share(void *ctx, struct str note, struct buf *scratch)
+{
+    struct cluster *c = ctx;
+    struct wire w = {.kind = WIRE_TICKET, .node = c->o.node, .data = note};
+    if (atomic_load(&c->state) == CLUSTER_AWAY)
+        return ERR_AWAY;
+    cluster_subject(c, scratch, "t");
+    return cluster_send(c, scratch, &w, false);
+}
+
+static void flush(void *ctx)
+{
+    struct cluster *c = ctx;
+    nats_flush(atomic_load(&c->nats));
+}
+
+static bool is_up(void *ctx)
+{
+    struct cluster *c = ctx;
+    return atomic_load(&c->state) == CLUSTER_UP;
+}
+
+static size_t message_max(void *ctx)
+{
+    struct cluster *c = ctx;
+    return atomic_load(&c->message_max);
+}
+
+static void add_own_sources(const struct cluster *c, struct buf *sources)
+{
+    for (unsigned w = 0; cluster_holds_sockets(c->o.roles) && w < c->o.n_workers; w++)
+        buf_add(sources, &(struct bus_source){c->o.node, w}, sizeof(struct bus_source));
+}
+
+static void sources(void *ctx, struct buf *list, unsigned *n_missing)
+{
+    struct cluster *c = ctx;
+    add_own_sources(c, list);
+    pthread_mutex_lock(&c->roster_lock);
+    *n_missing = c->roster.n_unreachable;
+    buf_str(list, buf_as_str(&c->roster.sources));
+    pthread_mutex_unlock(&c->roster_lock);
+}
+
+static struct wire question_wire(const struct bus_question *q, enum wire_kind kind)
+{
+    return (struct wire){.kind = kind,
+                         .node = q->node,
+                         .worker = q->from,
+                         .number = q->number,
+                         .question_kind = q->q.kind,
+                         .page_bytes = q->page_bytes == SIZE_MAX ? 0 : (uint32_t)q->page_bytes,
+                         .count_only = q->count_only,
+                         .seed = q->q.seed,
+                         .app = q->q.app,
+                         .channel = q->q.channel,
+                         .pattern = q->expression};
+}
+
+static enum err ask(void *ctx, struct bus_question *q, struct buf *scratch)
+{
+    struct cluster *c = ctx;
+    struct wire w = question_wire(q, WIRE_QUESTION);
+    if (cluster_holds_sockets(c->o.roles))
+        c->local.question(c->local.ctx, q, CLUSTER_ALL_WORKERS, HUB_CURSOR_BEGIN);
+    if (atomic_load(&c->state) == CLUSTER_AWAY)
+        return ERR_OK;
+    cluster_subject(c, scratch, "q");
+    /* Should it not go out, those who were asked do not answer: the answer will say so. */
+    cluster_send(c, scratch, &w, true);
+    return ERR_OK;
+}
+
+static void more(void *ctx, struct bus_question *q, struct bus_source source, uint32_t cursor,
+                 struct buf *scratch)
+{
+    struct cluster *c = ctx;
+    if (source.node == c->o.node) {
+        c->local.question(c->local.ctx, q, source.worker, cursor);
+        return;
+    }
+    struct wire w = question_wire(q, WIRE_MORE);
+    w.from_worker = source.worker;
+    w.cursor = cursor;
+    if (atomic_load(&c->state) == CLUSTER_AWAY)
+        return;
+    cluster_node_subject(c, scratch, source.node);
+    cluster_send(c, scratch, &w, true);
+}
+
+/* The longest beginning of `rest` that fits into one message. */
+static struct str cut_piece(struct str *rest, bool hashes, size_t max)
+{
+    struct str piece = {rest->p, 0}, after = *rest, name;
+    if (hashes) {
+        piece.len = rest->len < max ? rest->len : max - max % sizeof(struct hash128);
+    } else {
+        while (names_next(&after, &name) && (size_t)(after.p - piece.p) <= max)
+            piece.len = (size_t)(after.p - piece.p);
+        /* A name that no message can hold is left out: no node could be told of it. */
+        if (!piece.len && rest->len) {
+            after = *rest;
+            names_next(&after, &name);
+            LOG(LOG_WARN, "name_too_long", LOG_INT("bytes", name.len));
+            *rest = after;
+            return str_make(after.p, 0);
+        }
+    }
+    rest->p += piece.len;
+    rest->len -= piece.len;
+    return piece;
+}
+
+void cluster_send_part(struct cluster *c, const struct bus_question *q, const struct bus_part *p,
+                       struct buf *scratch)
+{
+    size_t max = atomic_load(&c->message_max);
+    struct str rest = p->bytes;
+    if (max > CLUSTER_PIECE_MAX)
+        max = CLUSTER_PIECE_MAX;
+    do {
+        struct wire w = {.kind = WIRE_PART,
+                         .node = p->from.node,
+                         .from_worker = p->from.worker,
+                         .worker = q->from,
+                         .number = p->number,
+                         .cursor = p->cursor};
+        w.data = cut_piece(&rest, q->count_only, max);
+        w.follows = rest.len > 0;
+        if (atomic_load(&c->state) == CLUSTER_AWAY)
+            return;
+        cluster_node_subject(c, scratch, q->node);
+        cluster_send(c, scratch, &w, true);
+    } while (rest.len);
+}
+
+struct bus_backend cluster_backend(struct cluster *c)
+{
+    return (struct bus_backend){.ctx = c,
+                                .node = c->o.node,
+                                .publish = publish,
+                                .share = share,
+                                .flush = flush,
+                                .is_up = is_up,
+                                .message_max = message_max,
+                                .sources = sources,
+                                .ask = ask,
+                                .more = more};
+}

@@ -1,0 +1,69 @@
+#include "edge/held.h"
+#include <assert.h>
+#include "base/mem.h"
+
+void held_queue_init(struct held_queue *q)
+{
+    *q = (struct held_queue){.end = &q->first};
+}
+
+struct held *held_new(void *conn)
+{
+    struct held *h = mem_zalloc(sizeof(*h));
+    h->conn = conn;
+    h->end = &h->first;
+    return h;
+}
+
+struct held_reply *held_add(struct held_queue *q, struct held *h, uint64_t seq)
+{
+    struct held_reply *r = mem_zalloc(sizeof(*r));
+    r->of = h;
+    r->seq = seq;
+    *q->end = r;
+    q->end = &r->next;
+    *h->end = r;
+    h->end = &r->next_of_conn;
+    return r;
+}
+
+void held_drop(struct held *h)
+{
+    for (struct held_reply *r = h->first; r; r = r->next_of_conn)
+        r->of = NULL;
+    mem_free(h);
+}
+
+struct held_reply *held_take(struct held_queue *q, uint64_t sure)
+{
+    struct held_reply *r = q->first;
+    if (!r || r->seq > sure)
+        return NULL;
+    q->first = r->next;
+    if (!q->first)
+        q->end = &q->first;
+    return r;
+}
+
+bool held_done(struct held_reply *r)
+{
+    struct held *h = r->of;
+    assert(h->first == r); /* both rows have the same order */
+    h->first = r->next_of_conn;
+    if (!h->first)
+        h->end = &h->first;
+    return !h->first;
+}
+
+void held_reply_free(struct held_reply *r, struct grants_pool *pool)
+{
+    if (r->frame)
+        blob_unref(r->frame);
+    if (r->denied)
+        blob_unref(r->denied);
+    if (r->grants)
+        grants_unref(pool, r->grants);
+    buf_fini(&r->names);
+    buf_fini(&r->added);
+    mem_free(r);
+}
