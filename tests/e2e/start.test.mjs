@@ -113,8 +113,8 @@ test('bad values of variables are refused under the name they came by', async ()
 });
 
 for (const [alias, name] of [['slave'], ['sl', 'slave'], ['master'], ['ma', 'master']]) {
-  test(`gusher ${alias} alone says that it needs a bus`, async () => {
-    const sentence = new RegExp(`${name ?? alias} alone needs the address of a bus`);
+  test(`gusher ${alias} alone says that it needs NATS`, async () => {
+    const sentence = new RegExp(`${name ?? alias} alone needs NATS to reach the other processes`);
     assertRefused(await run([alias, ...key]), 2, sentence);
   });
 }

@@ -4,18 +4,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { withCluster } from './support/cluster.mjs';
 import { Process, root, withServer } from './support/gusher.mjs';
 import * as keys from './support/keys.mjs';
+import { Redis } from './support/redis.mjs';
 
 const spec = path.join(process.env.GUSHER_SHARED ?? path.join(root, '../shared'), 'spec');
 const replay = path.join(spec, 'replay.mjs');
 const folder = path.join(spec, 'transcripts');
 
-/** A remote command needs a sink to be handed to; until there is one it is answered by an error. */
-const noSink = {
-  'remote-allowed-debug': /step 3 .*gusher\.remote_succeeded.* got .*gusher\.remote_error/,
-  'remote-allowed-silent': /step 3 .*expected silence got .*gusher\.remote_error/,
-};
 /** These pin that JSON bodies are not read. */
 const noJsonBodies = {
   'push-missing-data': /./,
@@ -28,10 +25,12 @@ const REPLAY_MS = 240_000;
 
 const urlOf = ({ host, port }) => `http://${host}:${port}`;
 
-async function replayFiles(server, files) {
+async function replayFiles({ master, slave, slave2, redis }, files) {
   const args = [
     replay,
-    ...['--master', urlOf(server.master), '--slave', urlOf(server.slave)],
+    ...['--master', urlOf(master), '--slave', urlOf(slave)],
+    ...(slave2 ? ['--slave2', urlOf(slave2)] : []),
+    ...['--redis', redis.address],
     ...['--private-key', keys.privateFile, '--quirks', 'sane'],
     ...['--scale', process.env.REPLAY_SCALE ?? '1'],
     ...files,
@@ -49,12 +48,12 @@ async function replayFiles(server, files) {
 }
 
 /** The lines of all transcripts: [outcome, name, what the line says behind it]. */
-async function replayAll(server) {
+async function replayAll(addresses) {
   const files = fs.readdirSync(folder).filter((name) => name.endsWith('.json'));
   const lanes = Array.from({ length: LANES }, (_, lane) =>
     files.filter((__, i) => i % LANES === lane).map((name) => path.join(folder, name)),
   );
-  const output = (await Promise.all(lanes.map((lane) => replayFiles(server, lane)))).join('');
+  const output = (await Promise.all(lanes.map((lane) => replayFiles(addresses, lane)))).join('');
   const lines = [...output.matchAll(/^(PASS|FAIL|SKIP) ([\w-]+)(.*)$/gm)];
   assert.equal(lines.length, files.length, 'one line a transcript');
   return lines.map(([, ...parts]) => parts).sort(([, a], [, b]) => (a < b ? -1 : 1));
@@ -74,17 +73,33 @@ async function judge(t, lines, known) {
 
 if (fs.existsSync(replay)) {
   test('transcripts', { concurrency: true }, async (t) => {
+    const redis = await Redis.start();
+    const flags = { 'remote-url': `redis://${redis.address}` };
+    const alone = (more) => async (play) =>
+      withServer({ ...flags, ...more }, ({ master, slave }) => play({ master, slave, redis }));
+    const cluster = (play) =>
+      withCluster({ slaves: 2, slaveFlags: flags }, ({ masters, slaves }) =>
+        play({
+          master: masters[0].master,
+          slave: slaves[0].slave,
+          slave2: slaves[1].slave,
+          redis,
+        }),
+      );
     const runs = [
-      ['without JSON bodies', { 'json-bodies': 'off' }, noSink],
-      ['with JSON bodies', {}, { ...noSink, ...noJsonBodies }],
+      ['without JSON bodies', alone({ 'json-bodies': 'off' }), {}],
+      ['with JSON bodies', alone({}), noJsonBodies],
+      ['two slaves and a master', cluster, noJsonBodies],
     ];
-    await Promise.all(
-      runs.map(([name, flags, known]) =>
-        t.test(name, (sub) =>
-          withServer(flags, async (server) => judge(sub, await replayAll(server), known)),
+    try {
+      await Promise.all(
+        runs.map(([name, run, known]) =>
+          t.test(name, (sub) => run(async (to) => judge(sub, await replayAll(to), known))),
         ),
-      ),
-    );
+      );
+    } finally {
+      await redis.stop();
+    }
   });
 } else {
   test('transcripts', { skip: `there is no ${replay}` }, () => {});

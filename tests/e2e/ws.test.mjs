@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { serverTest } from './support/gusher.mjs';
+import * as keys from './support/keys.mjs';
 import {
   BINARY,
   CLOSE,
@@ -142,6 +143,17 @@ serverTest('a handshake byte by byte', {}, async (server) => {
   assert.equal((await raw.reply()).status, 101);
   raw.write(frame(TEXT, ping('there')));
   assert.equal(await pong(raw), 'there');
+});
+
+serverTest('10,000 permissions open a socket: by ticket, and by the JWT', {}, async (server) => {
+  const names = Array.from({ length: 10_000 }, (_, i) => String.fromCharCode(97 + (i % 26)));
+  const jwt = keys.sign(keys.claims({ user: 'ann', channels: [...names.slice(1), 'last'] }));
+  assert.ok(jwt.length > 50_000);
+  for (const token of [await server.auth(jwt), jwt]) {
+    const client = await server.connect(server.url('app', token));
+    await client.subscribe('last');
+    await client.close();
+  }
 });
 
 // ---- frames

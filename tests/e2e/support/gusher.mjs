@@ -1,6 +1,5 @@
 // The program itself: one-shot commands, and servers that are started, watched and stopped.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
@@ -9,8 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { Client } from './client.mjs';
 import { request } from './http.mjs';
 import * as keys from './keys.mjs';
+import { Process } from './process.mjs';
 import { Raw, requestText, upgradeHeaders } from './raw.mjs';
-import { Inbox, within } from './wait.mjs';
+
+export { Process };
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 export const bin = path.resolve(process.env.GUSHER_BIN ?? path.join(root, 'build/gusher'));
@@ -26,53 +27,6 @@ export function environment(more = {}) {
 
 function assertNoReport(stderr) {
   assert.doesNotMatch(stderr, /Sanitizer|runtime error:|Assertion|fatal/i, 'stderr of the server');
-}
-
-/** A child process whose output is collected, and read line by line. */
-export class Process {
-  constructor(command, args, options = {}) {
-    this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-    this.stdout = '';
-    this.stderr = '';
-    this.lines = { stdout: new Inbox(), stderr: new Inbox() };
-    this.exited = new Promise((resolve, reject) => {
-      this.child.on('error', reject);
-      this.child.on('close', (code, signal) => resolve({ code, signal }));
-    });
-    for (const name of ['stdout', 'stderr']) this.#collect(name);
-  }
-
-  #collect(name) {
-    const stream = this.child[name].setEncoding('utf8');
-    let partial = '';
-    stream.on('data', (text) => {
-      this[name] += text;
-      const lines = (partial + text).split('\n');
-      partial = lines.pop();
-      for (const line of lines) this.lines[name].put(line);
-    });
-    stream.on('end', () => this.lines[name].end(`${name} ended; stderr: ${this.stderr}`));
-  }
-
-  /** The next line on `stream` that fits. */
-  async line(stream, pattern) {
-    for (;;) {
-      const line = await this.lines[stream].next(`a line like ${pattern}; stderr: ${this.stderr}`);
-      if (pattern.test(line)) return line;
-    }
-  }
-
-  signal(name) {
-    this.child.kill(name);
-  }
-
-  async exit(ms) {
-    return within(this.exited, `the end of the process; stderr: ${this.stderr}`, ms);
-  }
-
-  kill() {
-    if (this.child.exitCode === null && this.child.signalCode === null) this.signal('SIGKILL');
-  }
 }
 
 /** Runs a command to its end: { code, signal, stdout, stderr }. */
@@ -94,12 +48,13 @@ function flagList(flags) {
     .flatMap(([name, value]) => (value === true ? [`--${name}`] : [`--${name}`, String(value)]));
 }
 
+const commonFlags = { 'public-pem-file': keys.publicFile, 'log-format': 'json', workers: 2 };
+const slaveFlags = { 'api-listen': '127.0.0.1:0' };
+const masterFlags = { 'master-api-listen': '127.0.0.1:0' };
 const standardFlags = {
-  'public-pem-file': keys.publicFile,
-  'api-listen': '127.0.0.1:0',
-  'master-api-listen': '127.0.0.1:0',
-  'log-format': 'json',
-  workers: 2,
+  all: { ...commonFlags, ...slaveFlags, ...masterFlags },
+  slave: { ...commonFlags, ...slaveFlags },
+  master: { ...commonFlags, ...masterFlags },
 };
 
 /** An address that nobody listens on at the moment. */
@@ -117,9 +72,10 @@ function addressOf(text) {
 }
 
 export class Server {
-  /** Starts `gusher all` and waits until both roles listen. */
-  static async start(flags = {}, { env, standard = standardFlags, program = bin } = {}) {
-    const server = new Server(flagList({ ...standard, ...flags }), env, program);
+  /** Starts `gusher <role>` and waits until it listens for all that the role serves. */
+  static async start(flags = {}, { role = 'all', env, standard, program = bin } = {}) {
+    const all = { ...(standard ?? standardFlags[role]), ...flags };
+    const server = new Server(flagList(all), env, program, role);
     try {
       await server.#ready();
     } catch (error) {
@@ -129,8 +85,9 @@ export class Server {
     return server;
   }
 
-  constructor(args, env, program) {
-    this.process = new Process(program, ['all', ...args], { env: environment(env) });
+  constructor(args, env, program, role = 'all') {
+    this.role = role;
+    this.process = new Process(program, [role, ...args], { env: environment(env) });
     this.clients = new Set();
     this.agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
     this.gcs = '/gcs';
@@ -138,7 +95,8 @@ export class Server {
   }
 
   async #ready() {
-    while (!this.slave || !this.master) {
+    const needed = this.role === 'all' ? ['slave', 'master'] : [this.role];
+    while (needed.some((role) => !this[role])) {
       const line = JSON.parse(await this.process.line('stderr', /"event":"listening"/));
       if (/slave/.test(line.role)) this.slave = addressOf(line.address);
       if (/master/.test(line.role)) this.master = addressOf(line.address);
