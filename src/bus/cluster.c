@@ -222,30 +222,27 @@ static void on_disconnected(struct cluster *c)
 }
 
 static struct nats_options connection_options(struct cluster *c);
+static void on_nats(struct io *io, uint32_t events);
 
 static void reopen(struct timer *t)
 {
     struct cluster *c = container_of(t, struct cluster, reopen);
     struct nats *nats;
     char why[256];
-    /* The one before the last: no worker is in a call of it any more. */
-    nats_close(c->old_nats);
-    c->old_nats = atomic_load(&c->nats);
     const struct nats_options o = connection_options(c);
-    memset(c->base, 0, sizeof(c->base));
-    topics_forget(&c->topics);
-    loop_remove(&c->loop, &c->nats_io);
     if (nats_open(&nats, &o, why, sizeof(why))) {
         LOG(LOG_ERROR, "bus_not_opened", LOG_CSTR("reason", why));
-        nats = NULL;
-    }
-    if (!nats) {
-        loop_add(&c->loop, &c->nats_io, EPOLLIN);
         timer_set(&c->loop.timers, &c->reopen, c->loop.now_ms + c->reopen_wait_ms);
         return;
     }
+    /* The one before the last: no worker is in a call of it any more. */
+    nats_close(c->old_nats);
+    c->old_nats = atomic_load(&c->nats);
+    memset(c->base, 0, sizeof(c->base));
+    topics_forget(&c->topics);
     atomic_store(&c->nats, nats);
-    c->nats_io.fd = nats_fd(nats);
+    loop_remove(&c->loop, &c->nats_io);
+    c->nats_io = (struct io){.fn = on_nats, .fd = nats_fd(nats)}; /* removing cleared fn */
     loop_add(&c->loop, &c->nats_io, EPOLLIN);
 }
 

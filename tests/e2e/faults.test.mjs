@@ -1,6 +1,7 @@
 // What goes wrong between the members of a cluster, one thing at a time.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { connect } from 'nats';
@@ -366,6 +367,37 @@ test('credentials: a user of the account serves, a stranger is refused', async (
     assert.equal(code, 1);
     assert.match(stderr, /NATS cannot be reached: .*[Aa]uthorization/);
   });
+});
+
+test('a NATS that refused the members for a while takes them again', async () => {
+  const password = (text) => `authorization { user: a, password: ${text} }`;
+  const nats = await Nats.start({ config: password('good') });
+  const [server] = nats.servers;
+  const cluster = new Cluster({ flags: { nats: server.url.replace('//', '//a:good@') } });
+  cluster.nats = nats;
+  try {
+    await Promise.all([cluster.addSlave(), cluster.addMaster()]);
+    const client = await (await cluster.login({ user: 'ann' })).subscribe('x');
+    const file = server.args[server.args.indexOf('-c') + 1];
+    const config = fs.readFileSync(file, 'utf8');
+    await server.kill();
+    fs.writeFileSync(file, config.replace('good', 'other'));
+    await server.launch();
+    await until(
+      () => cluster.members.every((member) => member.logged('bus_refused').length >= 2),
+      'all members are refused',
+    );
+    await server.kill();
+    fs.writeFileSync(file, config);
+    await server.launch();
+    await ready(cluster.members);
+    await cluster.push('app', 'x', 'e', '1');
+    await client.expect('{"channel":"x","event":"e","data":1}');
+    await client.subscribe('y');
+    await cluster.stop();
+  } finally {
+    cluster.kill();
+  }
 });
 
 test('TLS to NATS, by a certificate of our own authority', async () => {
