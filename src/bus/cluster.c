@@ -357,6 +357,9 @@ static void on_beat(struct timer *t)
     if (!c->connected)
         return;
     tell_all(c, c->said == CLUSTER_SETTLING ? WIRE_HELLO : WIRE_BEAT);
+    if (c->fence_seen == c->fence.number)
+        fence_again(&c->fence);
+    c->fence_seen = c->fence.number;
     if (now - c->echo_ms > MEMBERS_DEAD_MS) {
         set_state(c, CLUSTER_AWAY, "NATS does not answer");
     } else if (c->said == CLUSTER_SETTLING) {

@@ -82,6 +82,7 @@ struct cluster {
     struct members members;
     struct topics topics;
     struct fence fence;
+    uint64_t fence_seen;                     /* the number that flew at the last beat */
     bool fence_wanted;                       /* something was subscribed since the last one */
     uint64_t told[MEMBERS_WORKERS_MAX];      /* by each worker: its last seq, */
     uint64_t covered[MEMBERS_WORKERS_MAX];   /* by the fence that flies, */

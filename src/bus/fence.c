@@ -104,6 +104,14 @@ bool fence_review(struct fence *f, const struct members *m)
     return complete(f);
 }
 
+void fence_again(struct fence *f)
+{
+    for (unsigned i = 0; f->flying && i < f->n_posts; i++) {
+        if (!f->posts[i].done)
+            f->send(f->ctx, f->posts[i].node, f->number);
+    }
+}
+
 void fence_drop(struct fence *f)
 {
     f->flying = false;

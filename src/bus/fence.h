@@ -42,6 +42,10 @@ bool fence_back(struct fence *f, uint32_t node, uint64_t number);
 /* Nodes came or went: who was asked and is gone is replaced. True: now it is complete. */
 bool fence_review(struct fence *f, const struct members *m);
 
+/* Sends it once more to those who have not sent it back: letters get lost on the way (somebody was
+ * between two connections, or behind with reading). */
+void fence_again(struct fence *f);
+
 /* It will not come back: the connection was lost. */
 void fence_drop(struct fence *f);
 

@@ -165,6 +165,27 @@ static void replaces_who_is_gone(void **unused)
     assert_true(fence_back(&fence, 4, 1));
 }
 
+/* A letter that was lost does not hold it up for ever. */
+static void is_sent_again_to_who_is_silent(void **unused)
+{
+    (void)unused;
+    fence_again(&fence);
+    expect_sent("");
+    publisher(2, "B");
+    publisher(3, "C");
+    fence_start(&fence, &members, "A");
+    expect_sent("1:1 2:1 3:1 ");
+    assert_false(fence_back(&fence, 2, 1));
+    fence_again(&fence);
+    expect_sent("1:1 3:1 ");
+    assert_false(fence_back(&fence, SELF, 1));
+    assert_false(fence_back(&fence, SELF, 1));
+    assert_true(fence_back(&fence, 3, 1));
+    fence_again(&fence);
+    expect_sent("");
+    assert_false(fence_back(&fence, 3, 1)); /* the answer to the first one */
+}
+
 /* One that is at another server now does not stand behind the old one any more. */
 static void replaces_who_moved(void **unused)
 {
@@ -289,6 +310,7 @@ int main(void)
         WITH_FENCE(takes_answers_in_any_order),
         WITH_FENCE(ignores_other_numbers),
         WITH_FENCE(replaces_who_is_gone),
+        WITH_FENCE(is_sent_again_to_who_is_silent),
         WITH_FENCE(replaces_who_moved),
         WITH_FENCE(does_not_replace_who_has_answered),
         WITH_FENCE(waits_for_itself),
