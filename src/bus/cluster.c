@@ -404,6 +404,8 @@ static unsigned read_letter(void *reader, struct letter *letter)
 static void end_turn(void *ctx)
 {
     struct cluster *c = ctx;
+    if (c->connected)
+        topics_trim(&c->topics);
     confirm_what_is_sure(c);
     nats_flush(atomic_load(&c->nats));
 }

@@ -29,12 +29,14 @@ static void idle_add(struct topics *t, struct topic *topic)
     topic->prev_idle = t->last_idle;
     *(t->last_idle ? &t->last_idle->next_idle : &t->first_idle) = topic;
     t->last_idle = topic;
+    t->n_idle++;
 }
 
 static void idle_remove(struct topics *t, struct topic *topic)
 {
     *(topic->prev_idle ? &topic->prev_idle->next_idle : &t->first_idle) = topic->next_idle;
     *(topic->next_idle ? &topic->next_idle->prev_idle : &t->last_idle) = topic->prev_idle;
+    t->n_idle--;
 }
 
 static struct topic *make(struct topics *t, struct str subject)
@@ -72,19 +74,30 @@ void topics_drop(struct topics *t, struct str subject, int64_t now_ms)
     idle_add(t, topic);
 }
 
+static void end(struct topics *t, struct topic *idle)
+{
+    idle_remove(t, idle);
+    map_remove(&t->map, idle);
+    if (idle->subscribed)
+        t->unsubscribe(t->ctx, idle);
+    else
+        t->n_waiting--;
+    mem_free(idle);
+}
+
 void topics_run(struct topics *t, int64_t now_ms, unsigned n)
 {
     for (struct topic *topic; n && (topic = t->first_idle); n--) {
         if (now_ms - topic->idle_ms < TOPICS_GRACE_MS)
             return;
-        idle_remove(t, topic);
-        map_remove(&t->map, topic);
-        if (topic->subscribed)
-            t->unsubscribe(t->ctx, topic);
-        else
-            t->n_waiting--;
-        mem_free(topic);
+        end(t, topic);
     }
+}
+
+void topics_trim(struct topics *t)
+{
+    while (t->n_idle > TOPICS_IDLE_MAX)
+        end(t, t->first_idle);
 }
 
 bool topics_catch_up(struct topics *t)

@@ -10,7 +10,10 @@
 #include "base/map.h"
 #include "base/str.h"
 
-enum { TOPICS_GRACE_MS = 2000 };
+enum {
+    TOPICS_GRACE_MS = 2000,
+    TOPICS_IDLE_MAX = 16384, /* names that clients make up and leave must not pile up for so long */
+};
 
 struct topic {
     uint32_t refs;
@@ -32,6 +35,7 @@ struct topics {
     topics_subscribe_fn *subscribe;
     topics_unsubscribe_fn *unsubscribe;
     void *ctx;
+    uint32_t n_idle;
     uint32_t n_waiting; /* listened to, but not subscribed yet */
 };
 
@@ -46,6 +50,9 @@ void topics_drop(struct topics *t, struct str subject, int64_t now_ms);
 
 /* Ends what has been idle for TOPICS_GRACE_MS, at most `n` of them. */
 void topics_run(struct topics *t, int64_t now_ms, unsigned n);
+
+/* Ends the oldest idle ones beyond TOPICS_IDLE_MAX at once. */
+void topics_trim(struct topics *t);
 
 /* Subscribes what could not be subscribed before; true: all of it. */
 bool topics_catch_up(struct topics *t);

@@ -199,6 +199,42 @@ static void ends_only_so_many_at_once(void **unused)
     assert_int_equal(subscriber.n_off, 10);
 }
 
+static bool subscribe_any(void *ctx, struct topic *t)
+{
+    (void)ctx;
+    (void)t;
+    subscriber.n_on++;
+    return true;
+}
+
+static void unsubscribe_any(void *ctx, struct topic *t)
+{
+    (void)ctx;
+    (void)t;
+    subscriber.n_off++;
+}
+
+/* However fast names are made up and left. */
+static void keeps_only_so_many_idle(void **unused)
+{
+    (void)unused;
+    enum { N = 3 * TOPICS_IDLE_MAX };
+    topics.subscribe = subscribe_any;
+    topics.unsubscribe = unsubscribe_any;
+    for (unsigned i = 0; i < N; i++) {
+        add(i);
+        drop(i, 0);
+        topics_trim(&topics);
+        assert_in_range(topics.map.n, 1, TOPICS_IDLE_MAX);
+    }
+    assert_int_equal(subscriber.n_off, N - TOPICS_IDLE_MAX);
+    assert_false(add(N - 1)); /* the oldest went */
+    assert_true(add(0));
+    run(TOPICS_GRACE_MS);
+    assert_int_equal(topics.map.n, 2);
+    assert_int_equal(topics.n_idle, 0);
+}
+
 static void catches_up_with_what_could_not_be_done(void **unused)
 {
     (void)unused;
@@ -365,6 +401,7 @@ int main(void)
         WITH_TOPICS(keeps_who_comes_again),
         WITH_TOPICS(ends_the_oldest_first),
         WITH_TOPICS(ends_only_so_many_at_once),
+        WITH_TOPICS(keeps_only_so_many_idle),
         WITH_TOPICS(catches_up_with_what_could_not_be_done),
         WITH_TOPICS(forgets_what_waits_for_nobody),
         WITH_TOPICS(makes_all_anew_when_lost),
