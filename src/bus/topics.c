@@ -64,25 +64,32 @@ bool topics_add(struct topics *t, struct str subject)
     return is_new || !topic->subscribed;
 }
 
+static void forget(struct topics *t, struct topic *topic)
+{
+    map_remove(&t->map, topic);
+    t->n_waiting -= !topic->subscribed;
+    mem_free(topic);
+}
+
+static void end(struct topics *t, struct topic *idle)
+{
+    idle_remove(t, idle);
+    t->unsubscribe(t->ctx, idle);
+    forget(t, idle);
+}
+
 void topics_drop(struct topics *t, struct str subject, int64_t now_ms)
 {
     struct topic *topic = map_get(&t->map, subject);
     assert(topic && topic->refs);
     if (--topic->refs)
         return;
+    if (!topic->subscribed) {
+        forget(t, topic);
+        return;
+    }
     topic->idle_ms = now_ms;
     idle_add(t, topic);
-}
-
-static void end(struct topics *t, struct topic *idle)
-{
-    idle_remove(t, idle);
-    map_remove(&t->map, idle);
-    if (idle->subscribed)
-        t->unsubscribe(t->ctx, idle);
-    else
-        t->n_waiting--;
-    mem_free(idle);
 }
 
 void topics_run(struct topics *t, int64_t now_ms, unsigned n)
@@ -117,6 +124,11 @@ bool topics_catch_up(struct topics *t)
 void topics_forget(struct topics *t)
 {
     uint32_t place = 0;
+    while (t->first_idle) {
+        struct topic *idle = t->first_idle;
+        idle_remove(t, idle);
+        forget(t, idle);
+    }
     for (struct topic *topic; (topic = map_each(&t->map, &place));) {
         topic->subscribed = false;
         topic->sub = NULL;

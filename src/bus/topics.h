@@ -45,7 +45,8 @@ void topics_fini(struct topics *t); /* unsubscribes nothing */
 
 /* One listener more. True: the subject was not subscribed before: it is sure only after a fence. */
 bool topics_add(struct topics *t, struct str subject);
-/* One listener less (there is one). */
+/* One listener less (there is one). What is not subscribed is not kept: while the subscriber is away
+ * names would pile up. */
 void topics_drop(struct topics *t, struct str subject, int64_t now_ms);
 
 /* Ends what has been idle for TOPICS_GRACE_MS, at most `n` of them. */
@@ -57,7 +58,8 @@ void topics_trim(struct topics *t);
 /* Subscribes what could not be subscribed before; true: all of it. */
 bool topics_catch_up(struct topics *t);
 
-/* The subscriber has lost all subscriptions: each is to be made anew, by topics_catch_up. */
+/* The subscriber has lost all subscriptions: each that somebody listens to is to be made anew, by
+ * topics_catch_up. */
 void topics_forget(struct topics *t);
 
 #endif
