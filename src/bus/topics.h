@@ -45,8 +45,8 @@ void topics_fini(struct topics *t); /* unsubscribes nothing */
 
 /* One listener more. True: the subject was not subscribed before: it is sure only after a fence. */
 bool topics_add(struct topics *t, struct str subject);
-/* One listener less (there is one). What is not subscribed is not kept: while the subscriber is away
- * names would pile up. */
+/* One listener less (there is one). What is not subscribed is not kept: while the subscriber is
+ * away names would pile up. */
 void topics_drop(struct topics *t, struct str subject, int64_t now_ms);
 
 /* Ends what has been idle for TOPICS_GRACE_MS, at most `n` of them. */
