@@ -392,7 +392,10 @@ static int check_cluster(const struct config *c, enum config_command command)
     }
     if (!is_subject_prefix(c->nats_prefix))
         return fail(EXIT_USAGE, "--nats-prefix takes 1 to 64 letters, digits, '-' and '_'");
-    return 0;
+    struct cluster_options o = {0};
+    char why[512];
+    fill_cluster(&o, c, command);
+    return c->nats && cluster_check(&o, why, sizeof(why)) ? fail(EXIT_USAGE, why) : 0;
 }
 
 /* all, slave or master. */

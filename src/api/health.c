@@ -11,7 +11,7 @@ static enum api_outcome on_healthz(struct api_call *c)
 /* Clients and backends may be sent here. */
 static enum api_outcome on_readyz(struct api_call *c)
 {
-    if (bus_is_up(c->api->bus))
+    if (bus_state(c->api->bus) == BUS_UP)
         api_text(c->reply, 200, "ready");
     else
         api_text(c->reply, 503, "nats not connected");

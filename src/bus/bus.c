@@ -22,9 +22,9 @@ void bus_seat_free(struct bus_seat *s)
     mem_free(s);
 }
 
-bool bus_is_up(const struct bus_seat *s)
+enum bus_state bus_state(const struct bus_seat *s)
 {
-    return s->backend.is_up(s->backend.ctx);
+    return s->backend.state(s->backend.ctx);
 }
 
 size_t bus_message_max(const struct bus_seat *s)

@@ -26,8 +26,14 @@ enum {
 
 struct bus_seat;
 
+enum bus_state {
+    BUS_AWAY,     /* the other nodes cannot be reached */
+    BUS_SETTLING, /* they can; who is there is being found out */
+    BUS_UP
+};
+
 /* Whether messages reach the other nodes now. */
-bool bus_is_up(const struct bus_seat *seat);
+enum bus_state bus_state(const struct bus_seat *seat);
 
 /* Publishes to every node that listens (the bus takes its own reference). When it returns ERR_OK
  * the message is on its way ahead of all that is published later. ERR_FULL: a receiver is so far

@@ -1,3 +1,4 @@
+/* cluster.c - the cluster's thread: the connection to NATS, the beat, beginning and end. */
 #include "bus/cluster.h"
 #include <assert.h>
 #include <errno.h>
@@ -14,171 +15,10 @@ enum {
     INBOX_LETTERS = 1 << 20,
     /* When the thread finds that it has not run for so long, it has stood still itself. */
     STILL_MS = 2 * MEMBERS_BEAT_MS,
-    REOPEN_MIN_MS = 1000, /* after a connection is over for good; doubles */
-    REOPEN_MAX_MS = 8000,
+    REOPEN_MAX_MS = 8000, /* after a connection is over for good */
     UNSUBSCRIBE_BURST = 1024, /* subjects ended in one beat */
     BODY_OVERHEAD = 512,      /* of a message beside its text: field heads and numbers */
 };
-
-static void send_to_node(struct cluster *c, uint32_t node, const struct wire *w)
-{
-    cluster_node_subject(c, &c->scratch, node);
-    cluster_send(c, &c->scratch, w, true);
-}
-
-static struct wire about_us(const struct cluster *c, enum wire_kind kind)
-{
-    return (struct wire){.kind = kind,
-                         .node = c->o.node,
-                         .incarnation = c->incarnation,
-                         .roles = c->o.roles,
-                         .n_workers = c->o.n_workers,
-                         .server = str_of(c->server)};
-}
-
-static void tell_all(struct cluster *c, enum wire_kind kind)
-{
-    struct wire w = about_us(c, kind);
-    cluster_subject(c, &c->scratch, "h");
-    cluster_send(c, &c->scratch, &w, true);
-}
-
-static void send_fence(void *ctx, uint32_t node, uint64_t number)
-{
-    struct cluster *c = ctx;
-    struct wire w = {.kind = WIRE_FENCE, .node = c->o.node, .number = number};
-    send_to_node(c, node, &w);
-}
-
-/* ---- the state, and who answers ---- */
-
-static void write_roster(struct cluster *c)
-{
-    struct roster r = {0};
-    bool away = c->said == CLUSTER_AWAY;
-    for (unsigned i = 0; i < c->members.n; i++) {
-        const struct member *m = &c->members.list[i];
-        if (!cluster_holds_sockets(m->roles))
-            continue;
-        r.n_unreachable += away;
-        for (unsigned w = 0; !away && w < m->n_workers; w++)
-            buf_add(&r.sources, &(struct bus_source){m->node, w}, sizeof(struct bus_source));
-    }
-    pthread_mutex_lock(&c->roster_lock);
-    struct roster old = c->roster;
-    c->roster = r;
-    pthread_mutex_unlock(&c->roster_lock);
-    buf_fini(&old.sources);
-}
-
-static void set_state(struct cluster *c, enum cluster_state state, const char *why)
-{
-    atomic_store(&c->state, state);
-    if (c->said == state)
-        return;
-    c->said = state;
-    write_roster(c);
-    if (state == CLUSTER_UP) {
-        LOG(LOG_INFO, "bus_up", LOG_CSTR("server", c->server), LOG_INT("nodes", c->members.n + 1));
-        pthread_mutex_lock(&c->start_lock);
-        c->was_up = true;
-        pthread_cond_signal(&c->started);
-        pthread_mutex_unlock(&c->start_lock);
-    } else if (state == CLUSTER_AWAY) {
-        LOG(LOG_WARN, "bus_away", LOG_CSTR("reason", why));
-        /* They are still members, but questions under way need not wait for them. */
-        for (unsigned i = 0; i < c->members.n; i++)
-            c->local.gone(c->local.ctx, c->members.list[i].node);
-    }
-}
-
-static void node_gone(struct cluster *c, uint32_t node, const char *why)
-{
-    LOG(LOG_INFO, "node_gone", LOG_INT("node", node), LOG_CSTR("reason", why));
-    write_roster(c);
-    c->local.gone(c->local.ctx, node);
-}
-
-static void expire(struct cluster *c, int64_t since_ms)
-{
-    uint32_t node;
-    while (members_expire(&c->members, since_ms, &node))
-        node_gone(c, node, "silent");
-}
-
-static void settle(struct cluster *c)
-{
-    set_state(c, CLUSTER_SETTLING, NULL);
-    c->settle_began_ms = c->echo_ms = c->loop.now_ms;
-    members_forget_welcomes(&c->members);
-    tell_all(c, WIRE_HELLO);
-}
-
-static void look_if_settled(struct cluster *c)
-{
-    int64_t since = c->loop.now_ms - c->settle_began_ms;
-    if (since < CLUSTER_SETTLE_MS ||
-        (since < CLUSTER_SETTLE_MAX_MS && !members_all_know_us(&c->members)))
-        return;
-    /* Who has not been heard since then does not come back by itself. */
-    expire(c, c->settle_began_ms);
-    set_state(c, CLUSTER_UP, NULL);
-}
-
-/* ---- confirmations ---- */
-
-static void confirm(struct cluster *c, const uint64_t *seqs)
-{
-    for (unsigned w = 0; w < c->o.n_workers; w++) {
-        if (seqs[w] <= c->confirmed[w])
-            continue;
-        c->confirmed[w] = seqs[w];
-        c->local.confirmed(c->local.ctx, w, seqs[w]);
-    }
-}
-
-static void confirm_what_is_sure(struct cluster *c)
-{
-    if (c->fence.flying || !c->connected || !topics_catch_up(&c->topics))
-        return;
-    if (!c->fence_wanted) {
-        confirm(c, c->told);
-        return;
-    }
-    c->fence_wanted = false;
-    memcpy(c->covered, c->told, sizeof(c->covered));
-    fence_start(&c->fence, &c->members, c->server);
-}
-
-static bool subscribe_topic(void *ctx, struct topic *t)
-{
-    struct cluster *c = ctx;
-    struct nats_sub *sub;
-    c->fence_wanted = true;
-    if (!c->connected || nats_subscribe(&sub, atomic_load(&c->nats), t->subject))
-        return false;
-    t->sub = sub;
-    return true;
-}
-
-static void unsubscribe_topic(void *ctx, struct topic *t)
-{
-    (void)ctx;
-    nats_unsubscribe(t->sub);
-}
-
-static void note_interest(struct cluster *c, const struct cluster_letter *l)
-{
-    if (l->is_user)
-        cluster_user_subject(c, &c->scratch, l->app, l->name);
-    else
-        cluster_channel_subject(c, &c->scratch, l->app, l->name);
-    if (l->on)
-        topics_add(&c->topics, buf_as_str(&c->scratch));
-    else
-        topics_drop(&c->topics, buf_as_str(&c->scratch), c->loop.now_ms);
-    c->told[l->worker] = l->seq;
-}
 
 /* ---- the connection comes and goes ---- */
 
@@ -199,26 +39,36 @@ static void subscribe_base(struct cluster *c)
     }
 }
 
+/* Answers and beats have to fit into a message. */
+static void refuse_small_payload(struct cluster *c, size_t max)
+{
+    LOG(LOG_ERROR, "bus_payload_too_small", LOG_INT("max_payload", max),
+        LOG_INT("needed", CLUSTER_PAYLOAD_MIN));
+    pthread_mutex_lock(&c->start_lock);
+    c->why_not = "its max_payload is less than 4096 bytes";
+    pthread_mutex_unlock(&c->start_lock);
+}
+
 static void on_connected(struct cluster *c)
 {
     struct nats *nats = atomic_load(&c->nats);
-    c->connected = true;
-    c->reopen_wait_ms = REOPEN_MIN_MS;
-    nats_server_id(nats, c->server);
     size_t max = nats_max_payload(nats);
-    atomic_store(&c->message_max, max > BODY_OVERHEAD ? max - BODY_OVERHEAD : 0);
-    if (c->fence.flying) {
-        fence_drop(&c->fence);
-        c->fence_wanted = true;
+    if (max < CLUSTER_PAYLOAD_MIN) {
+        refuse_small_payload(c, max);
+        return;
     }
+    c->connected = true;
+    nats_server_id(nats, c->server);
+    atomic_store(&c->message_max, max - BODY_OVERHEAD);
+    cluster_fence_lost(c);
     subscribe_base(c);
-    settle(c);
+    cluster_settle(c);
 }
 
 static void on_disconnected(struct cluster *c)
 {
     c->connected = false;
-    set_state(c, CLUSTER_AWAY, "the connection to NATS is lost");
+    cluster_set_state(c, BUS_AWAY, "the connection to NATS is lost");
 }
 
 static struct nats_options connection_options(struct cluster *c);
@@ -256,89 +106,25 @@ static void on_over(struct cluster *c)
         c->reopen_wait_ms = REOPEN_MAX_MS;
 }
 
-/* ---- nodes among themselves ---- */
-
-static void on_echo(struct cluster *c, const struct cluster_letter *l)
-{
-    if (l->incarnation != c->incarnation) {
-        LOG(LOG_ERROR, "node_id_taken", LOG_INT("node", c->o.node));
-        pthread_mutex_lock(&c->start_lock);
-        c->id_is_taken = true;
-        pthread_cond_signal(&c->started);
-        pthread_mutex_unlock(&c->start_lock);
-        return;
-    }
-    c->echo_ms = c->loop.now_ms;
-    if (c->connected && c->said == CLUSTER_AWAY)
-        settle(c);
-}
-
-static void on_heard(struct cluster *c, const struct cluster_letter *l)
-{
-    bool is_new = !members_find(&c->members, l->node);
-    if (members_heard(&c->members, l->node, l->incarnation, l->roles, l->n_workers,
-                      str_of(l->server), c->loop.now_ms)) {
-        if (is_new)
-            LOG(LOG_INFO, "node_came", LOG_INT("node", l->node), LOG_INT("workers", l->n_workers));
-        write_roster(c);
-        if (fence_review(&c->fence, &c->members))
-            confirm(c, c->covered);
-    }
-    if (l->what == WIRE_HELLO) {
-        struct wire w = about_us(c, WIRE_WELCOME);
-        send_to_node(c, l->node, &w);
-    } else if (l->what == WIRE_WELCOME) {
-        struct member *m = members_find(&c->members, l->node);
-        if (m)
-            m->knows_us = true;
-        if (c->said == CLUSTER_SETTLING)
-            look_if_settled(c);
-    }
-}
-
-static void on_node_letter(struct cluster *c, const struct cluster_letter *l)
-{
-    struct wire ack = {.kind = WIRE_FENCE_ACK, .node = c->o.node, .number = l->number};
-    switch (l->what) {
-    case WIRE_BEAT:
-    case WIRE_HELLO:
-    case WIRE_WELCOME:
-        if (l->node == c->o.node)
-            on_echo(c, l);
-        else
-            on_heard(c, l);
-        break;
-    case WIRE_BYE:
-        if (l->node != c->o.node && members_remove(&c->members, l->node)) {
-            node_gone(c, l->node, "left");
-            if (fence_review(&c->fence, &c->members))
-                confirm(c, c->covered);
-        }
-        break;
-    case WIRE_FENCE:
-        if (l->node != c->o.node) {
-            send_to_node(c, l->node, &ack);
-            break;
-        }
-        /* Our own, back from our server. */
-        /* fall through */
-    case WIRE_FENCE_ACK:
-        if (fence_back(&c->fence, l->node, l->number))
-            confirm(c, c->covered);
-        break;
-    default:
-        break;
-    }
-}
-
 /* ---- the thread ---- */
 
-static void tell_of_malformed(struct cluster *c)
+static void note_not_permitted(struct cluster *c, const struct cluster_letter *l)
+{
+    if (!c->n_not_permitted++)
+        snprintf(c->not_permitted, sizeof(c->not_permitted), "%s", l->text);
+}
+
+/* Once a beat at most, however much there is of it. */
+static void tell_of_troubles(struct cluster *c)
 {
     unsigned n = atomic_exchange(&c->malformed, 0);
     if (n)
         LOG(LOG_WARN, "bus_messages_dropped", LOG_INT("count", n),
             LOG_CSTR("reason", "malformed, or of a version that this one does not know"));
+    if (c->n_not_permitted)
+        LOG(LOG_ERROR, "bus_not_permitted", LOG_INT("count", c->n_not_permitted),
+            LOG_CSTR("reason", c->not_permitted));
+    c->n_not_permitted = 0;
 }
 
 static void on_beat(struct timer *t)
@@ -352,22 +138,19 @@ static void on_beat(struct timer *t)
         c->echo_ms += still;
         c->settle_began_ms += still;
     }
-    tell_of_malformed(c);
+    tell_of_troubles(c);
     topics_run(&c->topics, now, c->connected ? UNSUBSCRIBE_BURST : 0);
     if (!c->connected)
         return;
-    tell_all(c, c->said == CLUSTER_SETTLING ? WIRE_HELLO : WIRE_BEAT);
-    if (c->fence_seen == c->fence.number)
-        fence_again(&c->fence);
-    c->fence_seen = c->fence.number;
+    cluster_beat(c);
+    cluster_fence_beat(c);
     if (now - c->echo_ms > MEMBERS_DEAD_MS) {
-        set_state(c, CLUSTER_AWAY, "NATS does not answer");
-    } else if (c->said == CLUSTER_SETTLING) {
-        look_if_settled(c);
-    } else if (c->said == CLUSTER_UP) {
-        expire(c, now - MEMBERS_DEAD_MS);
-        if (fence_review(&c->fence, &c->members))
-            confirm(c, c->covered);
+        cluster_set_state(c, BUS_AWAY, "NATS does not answer");
+    } else if (c->said == BUS_SETTLING) {
+        cluster_look_if_settled(c);
+    } else if (c->said == BUS_UP) {
+        cluster_expire(c, now - MEMBERS_DEAD_MS);
+        cluster_fence_review(c);
     }
 }
 
@@ -377,7 +160,7 @@ static unsigned read_letter(void *reader, struct letter *letter)
     struct cluster_letter *l = container_of(letter, struct cluster_letter, letter);
     switch (l->kind) {
     case LETTER_INTEREST:
-        note_interest(c, l);
+        cluster_note_interest(c, l);
         break;
     case LETTER_CONNECTED:
         on_connected(c);
@@ -389,11 +172,17 @@ static unsigned read_letter(void *reader, struct letter *letter)
         on_over(c);
         break;
     case LETTER_NODE:
-        on_node_letter(c, l);
+        cluster_on_node_letter(c, l);
+        break;
+    case LETTER_NOT_PERMITTED:
+        note_not_permitted(c, l);
+        break;
+    case LETTER_LEAVE:
+        cluster_leave_now(c);
         break;
     case LETTER_STOP:
         if (c->connected)
-            tell_all(c, WIRE_BYE);
+            cluster_tell_all(c, WIRE_BYE);
         loop_stop(&c->loop);
         break;
     }
@@ -406,7 +195,7 @@ static void end_turn(void *ctx)
     struct cluster *c = ctx;
     if (c->connected)
         topics_trim(&c->topics);
-    confirm_what_is_sure(c);
+    cluster_confirm_what_is_sure(c);
     nats_flush(atomic_load(&c->nats));
 }
 
@@ -447,13 +236,22 @@ static void on_changed(void *ctx, bool connected)
     struct cluster *c = ctx;
     /* Publishers stop at once: the thread itself may be busy elsewhere for a moment. */
     if (!connected)
-        atomic_store(&c->state, CLUSTER_AWAY);
+        atomic_store(&c->state, BUS_AWAY);
     post_event(c, connected ? LETTER_CONNECTED : LETTER_LOST_CONNECTION);
 }
 
 static void on_nats_over(void *ctx)
 {
     post_event(ctx, LETTER_OVER);
+}
+
+static void on_not_permitted(void *ctx, const char *what)
+{
+    size_t len = strlen(what);
+    struct cluster_letter *l = mem_zalloc(sizeof(*l) + len + 1);
+    l->kind = LETTER_NOT_PERMITTED;
+    memcpy(l->text, what, len);
+    cluster_post(ctx, l);
 }
 
 static void on_lost(void *ctx)
@@ -472,6 +270,7 @@ static struct nats_options connection_options(struct cluster *c)
                                  .came = on_came,
                                  .changed = on_changed,
                                  .over = on_nats_over,
+                                 .not_permitted = on_not_permitted,
                                  .lost = on_lost};
 }
 
@@ -520,6 +319,7 @@ static enum err wait_until_up(struct cluster *c, char *why, size_t why_len)
     while (!c->was_up && !c->id_is_taken && r == 0)
         r = pthread_cond_timedwait(&c->started, &c->start_lock, &until);
     bool up = c->was_up && !c->id_is_taken, taken = c->id_is_taken;
+    const char *why_not = c->why_not;
     pthread_mutex_unlock(&c->start_lock);
     if (up)
         return ERR_OK;
@@ -528,8 +328,9 @@ static enum err wait_until_up(struct cluster *c, char *why, size_t why_len)
                  "another node has drawn the same id, once in four thousand million "
                  "times: start again");
     else
-        snprintf(why, why_len, "NATS cannot be reached: %s (waited %lld s)",
-                 nats_last_error(atomic_load(&c->nats)), (long long)c->o.wait_ms / 1000);
+        snprintf(why, why_len, "NATS cannot be used: %s (waited %lld s)",
+                 why_not ? why_not : nats_last_error(atomic_load(&c->nats)),
+                 (long long)c->o.wait_ms / 1000);
     return ERR_TIMEOUT;
 }
 
@@ -552,16 +353,16 @@ enum err cluster_start(struct cluster **out, const struct cluster_options *o,
     assert(o->n_workers <= MEMBERS_WORKERS_MAX);
     c->o = *o;
     c->local = *local;
-    c->reopen_wait_ms = REOPEN_MIN_MS;
+    c->roles = o->roles;
+    c->reopen_wait_ms = CLUSTER_REOPEN_MIN_MS;
     buf_printf(&c->prefix, "%s.", o->prefix);
-    atomic_init(&c->state, CLUSTER_AWAY);
+    atomic_init(&c->state, BUS_AWAY);
     pthread_mutex_init(&c->roster_lock, NULL);
     pthread_mutex_init(&c->start_lock, NULL);
     pthread_cond_init(&c->started, NULL);
     members_init(&c->members);
-    topics_init(&c->topics, subscribe_topic, unsubscribe_topic, c);
-    fence_init(&c->fence, o->node, send_fence, c);
-    enum err e = nats_check_servers(o->servers, why, why_len);
+    cluster_interest_init(c);
+    enum err e = cluster_check(o, why, why_len);
     if (e)
         goto fail;
     e = ERR_SYS;
@@ -602,6 +403,18 @@ enum err cluster_start(struct cluster **out, const struct cluster_options *o,
 fail:
     release(c);
     return e;
+}
+
+enum err cluster_check(const struct cluster_options *o, char *why, size_t why_len)
+{
+    const struct nats_options no = {
+        .servers = o->servers, .creds = o->creds, .ca_file = o->ca_file};
+    return nats_check(&no, why, why_len);
+}
+
+void cluster_leave(struct cluster *c)
+{
+    post_event(c, LETTER_LEAVE);
 }
 
 void cluster_stop(struct cluster *c)

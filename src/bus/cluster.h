@@ -30,7 +30,9 @@ struct cluster_local {
     enum err (*note)(void *ctx, struct str note);
     /* All interest that `worker` has told up to `seq` is known wherever somebody publishes. */
     void (*confirmed)(void *ctx, unsigned worker, uint64_t seq);
-    void (*gone)(void *ctx, uint32_t node); /* nobody need wait for this node */
+    /* Nobody need wait for this node; it `left`: it has told so, and nothing of it is missing. */
+    void (*gone)(void *ctx, uint32_t node, bool left);
+    void (*away)(void *ctx); /* NATS is lost: nothing becomes sure until it is back */
     void (*lost)(void *ctx);                /* messages for any socket may have been lost */
 };
 
@@ -43,10 +45,16 @@ struct cluster_options {
     int64_t wait_ms;    /* for NATS and the other nodes, at start */
 };
 
+/* Judges what can be judged without a connection. ERR_PROTO: `why` gets one sentence. */
+enum err cluster_check(const struct cluster_options *o, char *why, size_t why_len);
+
 /* Connects and waits until the other nodes know this one. ERR_SYS, ERR_PROTO, ERR_TIMEOUT: `why`
  * gets one sentence. */
 enum err cluster_start(struct cluster **out, const struct cluster_options *o,
                        const struct cluster_local *local, char *why, size_t why_len);
+/* The workers begin to close their sockets: this node is asked no longer. What was asked already
+ * should still be answered. */
+void cluster_leave(struct cluster *c);
 /* Says goodbye. No callback comes any more when it returns; workers do not run any more. */
 void cluster_stop(struct cluster *c);
 

@@ -100,7 +100,7 @@ static enum err publish(void *ctx, struct msg *m, bool begun, struct buf *scratc
                      .target = m->target,
                      .event = m->event,
                      .data = m->data};
-    if (atomic_load(&c->state) != CLUSTER_UP)
+    if (atomic_load(&c->state) != BUS_UP)
         return ERR_AWAY;
     if (!message_subject(c, scratch, m))
         return ERR_OK;
@@ -111,7 +111,7 @@ static enum err share(void *ctx, struct str note, struct buf *scratch)
 {
     struct cluster *c = ctx;
     struct wire w = {.kind = WIRE_TICKET, .node = c->o.node, .data = note};
-    if (atomic_load(&c->state) == CLUSTER_AWAY)
+    if (atomic_load(&c->state) == BUS_AWAY)
         return ERR_AWAY;
     cluster_subject(c, scratch, "t");
     return cluster_send(c, scratch, &w, false);
@@ -123,10 +123,10 @@ static void flush(void *ctx)
     nats_flush(atomic_load(&c->nats));
 }
 
-static bool is_up(void *ctx)
+static enum bus_state state(void *ctx)
 {
     struct cluster *c = ctx;
-    return atomic_load(&c->state) == CLUSTER_UP;
+    return (enum bus_state)atomic_load(&c->state);
 }
 
 static size_t message_max(void *ctx)
@@ -172,7 +172,7 @@ static enum err ask(void *ctx, struct bus_question *q, struct buf *scratch)
     struct wire w = question_wire(q, WIRE_QUESTION);
     if (cluster_holds_sockets(c->o.roles))
         c->local.question(c->local.ctx, q, CLUSTER_ALL_WORKERS, HUB_CURSOR_BEGIN);
-    if (atomic_load(&c->state) == CLUSTER_AWAY)
+    if (atomic_load(&c->state) == BUS_AWAY)
         return ERR_OK;
     cluster_subject(c, scratch, "q");
     /* Should it not go out, those who were asked do not answer: the answer will say so. */
@@ -191,7 +191,7 @@ static void more(void *ctx, struct bus_question *q, struct bus_source source, ui
     struct wire w = question_wire(q, WIRE_MORE);
     w.from_worker = source.worker;
     w.cursor = cursor;
-    if (atomic_load(&c->state) == CLUSTER_AWAY)
+    if (atomic_load(&c->state) == BUS_AWAY)
         return;
     cluster_node_subject(c, scratch, source.node);
     cluster_send(c, scratch, &w, true);
@@ -236,7 +236,7 @@ void cluster_send_part(struct cluster *c, const struct bus_question *q, const st
                          .cursor = p->cursor};
         w.data = cut_piece(&rest, q->count_only, max);
         w.follows = rest.len > 0;
-        if (atomic_load(&c->state) == CLUSTER_AWAY)
+        if (atomic_load(&c->state) == BUS_AWAY)
             return;
         cluster_node_subject(c, scratch, q->node);
         cluster_send(c, scratch, &w, true);
@@ -250,7 +250,7 @@ struct bus_backend cluster_backend(struct cluster *c)
                                 .publish = publish,
                                 .share = share,
                                 .flush = flush,
-                                .is_up = is_up,
+                                .state = state,
                                 .message_max = message_max,
                                 .sources = sources,
                                 .ask = ask,

@@ -1,5 +1,6 @@
-/* cluster_own.h - what the files of the cluster share: cluster.c is its thread, cluster_out.c what
- * workers send, cluster_in.c what NATS brings. For these three alone. */
+/* cluster_own.h - what the files of the cluster share, for them alone. On the cluster's thread:
+ * cluster.c has the connection, cluster_nodes.c who is there, cluster_interest.c what is listened
+ * to. On any thread: cluster_out.c is what workers send, cluster_in.c what NATS brings. */
 #ifndef BUS_CLUSTER_OWN_H
 #define BUS_CLUSTER_OWN_H
 #include <pthread.h>
@@ -9,20 +10,20 @@
 #include "bus/topics.h"
 #include "bus/wire.h"
 
-enum cluster_state {
-    CLUSTER_AWAY,     /* NATS is not there, or does not answer */
-    CLUSTER_SETTLING, /* it is; who else is there is being found out */
-    CLUSTER_UP
+enum {
+    CLUSTER_BASE_SUBJECTS = 4,   /* that a node listens to from its start on */
+    CLUSTER_PAYLOAD_MIN = 4096,  /* bytes that a message must be able to have */
+    CLUSTER_REOPEN_MIN_MS = 1000 /* after a connection is over for good; doubles */
 };
-
-enum { CLUSTER_BASE_SUBJECTS = 4 }; /* that a node listens to from its start on */
 
 enum letter_kind {
     LETTER_INTEREST,
     LETTER_CONNECTED,
     LETTER_LOST_CONNECTION,
     LETTER_OVER,
-    LETTER_NODE, /* something of nodes among themselves: beats, fences */
+    LETTER_NOT_PERMITTED, /* something, by NATS; `text` says what */
+    LETTER_NODE,          /* something of nodes among themselves: beats, fences */
+    LETTER_LEAVE,         /* the end is near: this node's sockets are being closed */
     LETTER_STOP
 };
 
@@ -40,7 +41,7 @@ struct cluster_letter {
     uint64_t number, incarnation;
     unsigned roles, n_workers;
     char server[MEMBERS_SERVER_MAX];
-    char text[];
+    char text[]; /* NUL-terminated in LETTER_NOT_PERMITTED */
 };
 
 /* Who answers questions, as the workers see it. */
@@ -56,7 +57,7 @@ struct cluster {
     struct buf prefix; /* of subjects, with its dot */
 
     _Atomic(struct nats *) nats;
-    atomic_int state;
+    atomic_int state; /* enum bus_state */
     atomic_size_t message_max;
     atomic_uint malformed;       /* letters, since the last beat */
     pthread_mutex_t roster_lock; /* taken for a question, never for a message */
@@ -66,6 +67,7 @@ struct cluster {
     pthread_mutex_t start_lock;
     pthread_cond_t started;
     bool was_up, id_is_taken;
+    const char *why_not; /* NATS is there but cannot be used; NULL: not so */
 
     /* From here on the cluster's own thread's. */
     pthread_t thread;
@@ -74,9 +76,13 @@ struct cluster {
     struct io nats_io;
     struct timer beat, reopen;
     int64_t last_beat_ms, settle_began_ms, echo_ms, reopen_wait_ms;
+    int64_t taken_logged_ms;
+    unsigned roles;           /* without MEMBER_HOLDS_SOCKETS from LETTER_LEAVE on */
+    unsigned n_not_permitted; /* since the last beat, */
+    char not_permitted[256];  /* and the first of them */
     struct nats *old_nats; /* over; workers may be in a call of it for a moment longer */
     bool connected;
-    enum cluster_state said; /* the state, as the thread sees it; workers see AWAY earlier */
+    enum bus_state said; /* the state, as the thread sees it; workers see AWAY earlier */
     char server[MEMBERS_SERVER_MAX]; /* we are connected to */
     struct nats_sub *base[CLUSTER_BASE_SUBJECTS];
     struct members members;
@@ -119,5 +125,33 @@ void cluster_take(struct cluster *c, struct str bytes);
 /* ---- cluster.c ---- */
 
 void cluster_post(struct cluster *c, struct cluster_letter *l);
+
+/* From here on all on the cluster's thread. */
+
+/* ---- cluster_nodes.c ---- */
+
+void cluster_send_to_node(struct cluster *c, uint32_t node, const struct wire *w);
+void cluster_tell_all(struct cluster *c, enum wire_kind kind); /* about this node */
+void cluster_beat(struct cluster *c);                          /* tells all that it lives */
+void cluster_on_node_letter(struct cluster *c, const struct cluster_letter *l);
+
+/* `why`: of BUS_AWAY. */
+void cluster_set_state(struct cluster *c, enum bus_state state, const char *why);
+/* The connection is there: who else is will be found out. */
+void cluster_settle(struct cluster *c);
+void cluster_look_if_settled(struct cluster *c);
+void cluster_expire(struct cluster *c, int64_t since_ms); /* nodes not heard since then */
+void cluster_leave_now(struct cluster *c);                /* LETTER_LEAVE */
+
+/* ---- cluster_interest.c ---- */
+
+void cluster_interest_init(struct cluster *c);
+void cluster_note_interest(struct cluster *c, const struct cluster_letter *l);
+/* The end of a turn: tells the workers what is sure, or sends a fence to find out. */
+void cluster_confirm_what_is_sure(struct cluster *c);
+void cluster_fence_back(struct cluster *c, uint32_t node, uint64_t number);
+void cluster_fence_review(struct cluster *c); /* nodes came or went */
+void cluster_fence_beat(struct cluster *c);   /* what does not come back is sent again */
+void cluster_fence_lost(struct cluster *c);   /* with the connection */
 
 #endif

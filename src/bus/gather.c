@@ -299,7 +299,7 @@ void bus_part_arrived(struct bus_seat *s, const struct bus_part *p)
         end_round(g);
 }
 
-void bus_node_gone(struct bus_seat *s, uint32_t node)
+void bus_node_gone(struct bus_seat *s, uint32_t node, bool left)
 {
     uint32_t place = 0;
     for (struct gather *g; (g = slots_each(&s->gathers, &place));) {
@@ -309,7 +309,7 @@ void bus_node_gone(struct bus_seat *s, uint32_t node)
             if (source->who.node != node || source->state == SOURCE_DONE)
                 continue;
             g->n_asked -= source->state == SOURCE_ASKED;
-            source->state = SOURCE_MISSING;
+            source->state = left ? SOURCE_DONE : SOURCE_MISSING;
         }
         if (g->n_asked != n_asked && !g->n_asked)
             end_round(g);

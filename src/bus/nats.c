@@ -25,6 +25,7 @@ struct nats {
     void (*came)(void *ctx, struct str bytes);
     void (*changed)(void *ctx, bool connected);
     void (*over)(void *ctx);
+    void (*not_permitted)(void *ctx, const char *what);
     void (*lost)(void *ctx);
     int epoll; /* holds the one socket of the moment */
     atomic_int fd;
@@ -181,6 +182,13 @@ static void on_closed(natsConnection *nc, void *closure)
     drop_use(n);
 }
 
+static void tell_not_permitted(struct nats *n, natsConnection *nc)
+{
+    const char *text = NULL;
+    natsStatus s = natsConnection_GetLastError(nc, &text);
+    n->not_permitted(n->ctx, s == NATS_NOT_PERMITTED && text ? text : "a subject");
+}
+
 static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, void *closure)
 {
     struct nats *n = closure;
@@ -188,6 +196,8 @@ static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus s, vo
     (void)sub;
     if (s == NATS_SLOW_CONSUMER)
         n->lost(n->ctx);
+    else if (s == NATS_NOT_PERMITTED)
+        tell_not_permitted(n, nc);
 }
 
 static int64_t backoff_ms(natsConnection *nc, int attempts, void *closure)
@@ -221,7 +231,7 @@ static unsigned split(const char *servers, char text[], size_t text_len,
     return n;
 }
 
-enum err nats_check_servers(const char *servers, char *why, size_t why_len)
+static enum err check_servers(const char *servers, char *why, size_t why_len)
 {
     struct str rest = str_of(servers);
     unsigned n = 0;
@@ -242,6 +252,27 @@ enum err nats_check_servers(const char *servers, char *why, size_t why_len)
         return ERR_PROTO;
     }
     return ERR_OK;
+}
+
+static enum err check_file(const char *path, const char *what, char *why, size_t why_len)
+{
+    FILE *f = path ? fopen(path, "re") : NULL;
+    if (path && !f) {
+        snprintf(why, why_len, "cannot read the file of NATS %s, %s: %s", what, path,
+                 strerror(errno));
+        return ERR_PROTO;
+    }
+    if (f)
+        fclose(f);
+    return ERR_OK;
+}
+
+enum err nats_check(const struct nats_options *o, char *why, size_t why_len)
+{
+    enum err e = check_servers(o->servers, why, why_len);
+    if (!e)
+        e = check_file(o->creds, "credentials", why, why_len);
+    return e ? e : check_file(o->ca_file, "certificate authorities", why, why_len);
 }
 
 static natsStatus set_options(struct nats *n, const struct nats_options *o)
@@ -308,6 +339,7 @@ enum err nats_open(struct nats **out, const struct nats_options *o, char *why, s
     n->came = o->came;
     n->changed = o->changed;
     n->over = o->over;
+    n->not_permitted = o->not_permitted;
     n->lost = o->lost;
     atomic_init(&n->fd, -1);
     pthread_mutex_init(&n->flush_lock, NULL);
@@ -327,7 +359,9 @@ enum err nats_open(struct nats **out, const struct nats_options *o, char *why, s
     if (s == NATS_OK) {
         n->changed(n->ctx, true);
     } else if (s != NATS_NOT_YET_CONNECTED) {
-        snprintf(why, why_len, "%s", natsStatus_GetText(s));
+        snprintf(why, why_len, "NATS cannot be connected to: %s%s", natsStatus_GetText(s),
+                 s == NATS_SSL_ERROR && o->ca_file ? " (is the file of certificate authorities one?)"
+                                                   : "");
         release(n);
         return ERR_PROTO;
     }

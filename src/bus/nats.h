@@ -33,12 +33,14 @@ struct nats_options {
     void (*changed)(void *ctx, bool connected);
     /* It is over for good (credentials refused, say): open another one. Any thread. */
     void (*over)(void *ctx);
+    /* NATS does not permit something, in its words; borrowed. Any thread. */
+    void (*not_permitted)(void *ctx, const char *what);
     /* cnats had to throw messages away: they came faster than `came` took them. Any thread. */
     void (*lost)(void *ctx);
 };
 
-/* Judges a list of addresses. ERR_PROTO: `why` gets one sentence. */
-enum err nats_check_servers(const char *servers, char *why, size_t why_len);
+/* Judges the addresses and whether the files can be read. ERR_PROTO: `why` gets one sentence. */
+enum err nats_check(const struct nats_options *o, char *why, size_t why_len);
 
 /* Begins to connect and goes on for ever; tells by `changed`. ERR_SYS, ERR_PROTO: `why`. */
 enum err nats_open(struct nats **out, const struct nats_options *o, char *why, size_t why_len);

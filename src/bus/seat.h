@@ -52,7 +52,7 @@ struct bus_backend {
     enum err (*share)(void *ctx, struct str note, struct buf *scratch);
     /* Sends what publish and share have gathered; NULL: it gathers nothing. */
     void (*flush)(void *ctx);
-    bool (*is_up)(void *ctx);
+    enum bus_state (*state)(void *ctx);
     size_t (*message_max)(void *ctx);
     /* Appends who is to answer (struct bus_source); *n_missing: nodes that live but cannot be
      * asked. */
@@ -77,7 +77,7 @@ void bus_seat_flush(struct bus_seat *s);
 /* A part of an answer came. What nobody waits for is ignored. */
 void bus_part_arrived(struct bus_seat *s, const struct bus_part *p);
 
-/* A node is gone: nobody waits for it any longer. */
-void bus_node_gone(struct bus_seat *s, uint32_t node);
+/* A node is gone: nobody waits for it any longer. It `left` in order: it is not missing. */
+void bus_node_gone(struct bus_seat *s, uint32_t node, bool left);
 
 #endif

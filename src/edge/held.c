@@ -4,7 +4,7 @@
 
 void held_queue_init(struct held_queue *q)
 {
-    *q = (struct held_queue){.end = &q->first};
+    *q = (struct held_queue){0};
 }
 
 struct held *held_new(void *conn)
@@ -20,18 +20,18 @@ struct held_reply *held_add(struct held_queue *q, struct held *h, uint64_t seq)
     struct held_reply *r = mem_zalloc(sizeof(*r));
     r->of = h;
     r->seq = seq;
-    *q->end = r;
-    q->end = &r->next;
+    r->prev = q->last;
+    *(q->last ? &q->last->next : &q->first) = r;
+    q->last = r;
     *h->end = r;
     h->end = &r->next_of_conn;
     return r;
 }
 
-void held_drop(struct held *h)
+static void unlink_reply(struct held_queue *q, struct held_reply *r)
 {
-    for (struct held_reply *r = h->first; r; r = r->next_of_conn)
-        r->of = NULL;
-    mem_free(h);
+    *(r->prev ? &r->prev->next : &q->first) = r->next;
+    *(r->next ? &r->next->prev : &q->last) = r->prev;
 }
 
 struct held_reply *held_take(struct held_queue *q, uint64_t sure)
@@ -39,9 +39,7 @@ struct held_reply *held_take(struct held_queue *q, uint64_t sure)
     struct held_reply *r = q->first;
     if (!r || r->seq > sure)
         return NULL;
-    q->first = r->next;
-    if (!q->first)
-        q->end = &q->first;
+    unlink_reply(q, r);
     return r;
 }
 
@@ -66,4 +64,14 @@ void held_reply_free(struct held_reply *r, struct grants_pool *pool)
     buf_fini(&r->names);
     buf_fini(&r->added);
     mem_free(r);
+}
+
+void held_drop(struct held *h, struct held_queue *q, struct grants_pool *pool)
+{
+    for (struct held_reply *r; (r = h->first);) {
+        h->first = r->next_of_conn;
+        unlink_reply(q, r);
+        held_reply_free(r, pool);
+    }
+    mem_free(h);
 }

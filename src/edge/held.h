@@ -11,10 +11,11 @@
 #include "ws/handshake.h"
 
 struct held_reply {
-    struct held_reply *next, *next_of_conn; /* in the queue of the worker; of its connection */
-    struct held *of;                        /* NULL: the connection is gone */
-    uint64_t seq;                           /* of interest; sure, it goes out */
-    struct blob *frame;                     /* NULL: the answer to the handshake, in `of` */
+    struct held_reply *next, *prev; /* in the queue of the worker, */
+    struct held_reply *next_of_conn;
+    struct held *of;
+    uint64_t seq;       /* of interest; sure, it goes out */
+    struct blob *frame; /* NULL: the answer to the handshake, in `of` */
     /* Of a subscription: should the grants change meanwhile and not permit all of `names` any more,
      * then `added` is taken back and `denied` goes out instead. */
     struct grants *grants; /* at the time; a reference; NULL: no subscription */
@@ -32,7 +33,7 @@ struct held { /* of a connection, while something of it waits */
 };
 
 struct held_queue { /* of a worker: in the order of seq */
-    struct held_reply *first, **end;
+    struct held_reply *first, *last;
 };
 
 void held_queue_init(struct held_queue *q);
@@ -40,8 +41,8 @@ void held_queue_init(struct held_queue *q);
 struct held *held_new(void *conn);
 /* Appends an empty reply to both; seq does not decrease from call to call. */
 struct held_reply *held_add(struct held_queue *q, struct held *h, uint64_t seq);
-/* The connection is gone: its replies stay in the queue, for nobody. */
-void held_drop(struct held *h);
+/* The connection is gone, and its replies with it. */
+void held_drop(struct held *h, struct held_queue *q, struct grants_pool *pool);
 
 /* Takes the next reply that is sure; NULL: none is. Releasing is the caller's: held_reply_free. */
 struct held_reply *held_take(struct held_queue *q, uint64_t sure);

@@ -13,35 +13,48 @@ struct job {
     int64_t give_up_ms;
 };
 
-struct matching {
-    matching_done_fn *done;
-    void *ctx;
-    struct job *first, **end; /* in the order of their turns */
+struct queue {
+    struct job *first, **end;
+    unsigned n;
 };
 
-struct matching *matching_new(matching_done_fn *done, void *ctx)
+struct matching {
+    matching_names_fn *names;
+    matching_done_fn *done;
+    void *ctx;
+    struct queue at_work; /* in the order of their turns */
+    struct queue waiting; /* without names yet */
+};
+
+static void put_last(struct queue *q, struct job *j)
 {
-    struct matching *m = mem_zalloc(sizeof(*m));
-    m->done = done;
-    m->ctx = ctx;
-    m->end = &m->first;
-    return m;
+    j->next = NULL;
+    *q->end = j;
+    q->end = &j->next;
+    q->n++;
 }
 
-static struct job *take_first(struct matching *m)
+static struct job *take_first(struct queue *q)
 {
-    struct job *j = m->first;
-    m->first = j->next;
-    if (!m->first)
-        m->end = &m->first;
+    struct job *j = q->first;
+    if (!j)
+        return NULL;
+    q->first = j->next;
+    if (!q->first)
+        q->end = &q->first;
+    q->n--;
     return j;
 }
 
-static void put_last(struct matching *m, struct job *j)
+struct matching *matching_new(matching_names_fn *names, matching_done_fn *done, void *ctx)
 {
-    j->next = NULL;
-    *m->end = j;
-    m->end = &j->next;
+    struct matching *m = mem_zalloc(sizeof(*m));
+    m->names = names;
+    m->done = done;
+    m->ctx = ctx;
+    m->at_work.end = &m->at_work.first;
+    m->waiting.end = &m->waiting.first;
+    return m;
 }
 
 static void job_free(struct job *j)
@@ -52,23 +65,30 @@ static void job_free(struct job *j)
     mem_free(j);
 }
 
+static void queue_free(struct queue *q)
+{
+    for (struct job *j; (j = take_first(q));)
+        job_free(j);
+}
+
 void matching_free(struct matching *m)
 {
     if (!m)
         return;
-    while (m->first)
-        job_free(take_first(m));
+    queue_free(&m->at_work);
+    queue_free(&m->waiting);
     mem_free(m);
 }
 
-void matching_add(struct matching *m, struct bus_question *q, struct buf names, int64_t give_up_ms)
+enum err matching_add(struct matching *m, struct bus_question *q, int64_t give_up_ms)
 {
+    if (m->at_work.n + m->waiting.n == MATCHING_MAX)
+        return ERR_FULL;
     struct job *j = mem_zalloc(sizeof(*j));
     j->question = bus_question_ref(q);
-    j->names = names;
-    j->rest = buf_as_str(&j->names);
     j->give_up_ms = give_up_ms;
-    put_last(m, j);
+    put_last(&m->waiting, j);
+    return ERR_OK;
 }
 
 static int64_t clock_us(void)
@@ -102,21 +122,34 @@ static bool match_some(struct job *j, int64_t until_us)
     return true;
 }
 
+/* Whose turn it is; NULL: nobody waits. One more gets its names meanwhile, if there is room. */
+static struct job *next_job(struct matching *m, int64_t now_ms)
+{
+    if (m->waiting.n && m->at_work.n < MATCHING_AT_ONCE) {
+        struct job *j = take_first(&m->waiting);
+        if (now_ms >= j->give_up_ms)
+            return j;
+        m->names(m->ctx, j->question, &j->names);
+        j->rest = buf_as_str(&j->names);
+        put_last(&m->at_work, j);
+    }
+    return take_first(&m->at_work);
+}
+
 bool matching_run(struct matching *m, int64_t now_ms)
 {
-    if (!m->first)
+    if (!m->at_work.n && !m->waiting.n)
         return false;
     int64_t now_us = clock_us(), until_us = now_us + MATCHING_SLICE_US;
-    for (; m->first && now_us < until_us; now_us = clock_us()) {
-        struct job *j = take_first(m);
+    for (struct job *j; now_us < until_us && (j = next_job(m, now_ms)); now_us = clock_us()) {
         if (now_ms >= j->give_up_ms) {
             job_free(j);
         } else if (match_some(j, now_us + MATCHING_TURN_US)) {
             m->done(m->ctx, j->question, &j->part);
             job_free(j);
         } else {
-            put_last(m, j);
+            put_last(&m->at_work, j);
         }
     }
-    return m->first != NULL;
+    return m->at_work.n || m->waiting.n;
 }

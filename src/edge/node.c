@@ -131,10 +131,10 @@ static enum err publish(void *ctx, struct msg *msg, bool begun, struct buf *scra
     return ERR_OK;
 }
 
-static bool is_up(void *ctx)
+static enum bus_state state(void *ctx)
 {
     (void)ctx;
-    return true;
+    return BUS_UP;
 }
 
 static size_t message_max(void *ctx)
@@ -177,7 +177,7 @@ struct bus_backend node_backend(struct node *n)
     return (struct bus_backend){.ctx = n,
                                 .node = n->id,
                                 .publish = publish,
-                                .is_up = is_up,
+                                .state = state,
                                 .message_max = message_max,
                                 .sources = sources,
                                 .ask = ask,
@@ -240,14 +240,32 @@ static void on_confirmed(void *ctx, unsigned worker, uint64_t seq)
     node_send(ctx, worker, m);
 }
 
-static void on_gone(void *ctx, uint32_t node)
+static void on_gone(void *ctx, uint32_t node, bool left)
 {
     struct node *n = ctx;
     for (unsigned i = 0; i < n->n_workers; i++) {
         struct mail *m = mail_new(MAIL_GONE);
         m->node = node;
+        m->left = left;
         node_send(n, i, m);
     }
+}
+
+static void tell_workers(struct node *n, enum mail_kind kind)
+{
+    for (unsigned i = 0; i < n->n_workers; i++)
+        node_send(n, i, mail_new(kind));
+}
+
+static void on_away(void *ctx)
+{
+    tell_workers(ctx, MAIL_AWAY);
+}
+
+void node_served(struct node *n)
+{
+    if (atomic_fetch_sub(&n->n_serving, 1) == 1)
+        tell_workers(n, MAIL_END);
 }
 
 static void on_lost(void *ctx)
@@ -266,6 +284,7 @@ struct cluster_local node_local(struct node *n)
                                   .note = on_note,
                                   .confirmed = on_confirmed,
                                   .gone = on_gone,
+                                  .away = on_away,
                                   .lost = on_lost};
 }
 

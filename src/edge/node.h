@@ -24,10 +24,12 @@ enum mail_kind {
     MAIL_QUESTION, /* answer with a MAIL_PART to question->from */
     MAIL_PART,     /* a part of an answer */
     MAIL_SURE,     /* interest is known to all who publish */
+    MAIL_AWAY,     /* nothing becomes sure until NATS is back */
     MAIL_GONE,     /* a node is gone: nobody need wait for it */
     MAIL_LOST,     /* messages for this worker were lost */
     MAIL_REMOTE,   /* what came of a remote command */
-    MAIL_STOP,     /* end in order */
+    MAIL_STOP,     /* close all connections, and go on answering questions */
+    MAIL_END,      /* all workers have: end */
 };
 
 struct mail { /* what workers send each other */
@@ -39,7 +41,8 @@ struct mail { /* what workers send each other */
     struct bus_part part;          /* MAIL_PART: without bytes, */
     struct buf bytes;              /* which are here */
     uint64_t seq;                  /* MAIL_SURE: up to this one */
-    uint32_t node;                 /* MAIL_GONE */
+    uint32_t node;                 /* MAIL_GONE, */
+    bool left;                     /* and in order */
     struct remote_job *job;        /* MAIL_REMOTE: owned, */
     enum err outcome;              /* and what came of it */
 };
@@ -50,6 +53,7 @@ struct node {
     struct inbox *inboxes[NODE_WORKERS_MAX];
     atomic_size_t unread_bytes[NODE_WORKERS_MAX]; /* of messages in each inbox */
     atomic_bool lost[NODE_WORKERS_MAX];           /* a MAIL_LOST is on its way */
+    atomic_uint n_serving;                        /* workers that have connections, or may have */
     struct interest *interest;
     struct cluster *cluster;    /* borrowed; NULL: this process is alone */
     struct remote_sink *remote; /* borrowed; NULL: remote commands go nowhere */
@@ -62,6 +66,10 @@ void node_fini(struct node *n); /* unread letters are thrown away */
 
 /* Posts to one worker, always. */
 void node_send(struct node *n, unsigned worker, struct mail *m);
+
+/* A worker that was told to stop has no connection any more. The last one's word ends all, so that
+ * each answers the questions of the others until then. */
+void node_served(struct node *n);
 
 /* The reader of a MAIL_MSG says that it is read (before mail_free). */
 void node_msg_read(struct node *n, unsigned worker, const struct msg *m);

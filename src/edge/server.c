@@ -93,8 +93,10 @@ enum err server_new(struct server **out, struct server_options *o, const struct 
 enum err server_start(struct server *s, char *why, size_t why_len)
 {
     while (s->n_started < s->n_workers) {
+        atomic_fetch_add(&s->node.n_serving, 1);
         if (worker_start(s->workers[s->n_started])) {
             snprintf(why, why_len, "cannot start a thread: %s", strerror(errno));
+            node_served(&s->node);
             server_stop(s);
             return ERR_SYS;
         }
@@ -105,6 +107,8 @@ enum err server_start(struct server *s, char *why, size_t why_len)
 
 void server_stop(struct server *s)
 {
+    if (s->node.cluster)
+        cluster_leave(s->node.cluster);
     for (unsigned i = 0; i < s->n_started; i++) {
         struct mail *m = mem_zalloc(sizeof(*m));
         m->kind = MAIL_STOP;

@@ -66,6 +66,12 @@ static void send_page(struct worker *w, const struct bus_question *q, uint32_t n
     node_send(w->node, q->from, m);
 }
 
+static void all_names(void *ctx, const struct bus_question *q, struct buf *names)
+{
+    struct worker *w = ctx;
+    hub_answer(w->hub, &q->q, false, HUB_CURSOR_BEGIN, SIZE_MAX, names);
+}
+
 static void on_matched(void *ctx, const struct bus_question *q, struct buf *names)
 {
     send_page(ctx, q, HUB_CURSOR_END, names);
@@ -75,8 +81,10 @@ static void answer_question(struct worker *w, struct bus_question *q, uint32_t c
 {
     struct buf page = BUF_INIT;
     if (q->pattern) {
-        hub_answer(w->hub, &q->q, false, HUB_CURSOR_BEGIN, SIZE_MAX, &page);
-        matching_add(w->matching, q, page, w->loop.now_ms + BUS_ASK_MS);
+        /* Unanswered it is given up by the asker, which then says so. */
+        if (matching_add(w->matching, q, w->loop.now_ms + BUS_ASK_MS))
+            LOG(LOG_WARN, "patterns_refused", LOG_INT("worker", w->index),
+                LOG_INT("at_once", MATCHING_MAX));
         return;
     }
     uint32_t next = hub_answer(w->hub, &q->q, q->count_only, cursor, q->page_bytes, &page);
@@ -89,12 +97,22 @@ static void take_part(struct worker *w, struct mail *m)
     bus_part_arrived(w->seat, &m->part);
 }
 
+static void say_served(struct worker *w)
+{
+    if (w->served)
+        return;
+    w->served = true;
+    node_served(w->node);
+}
+
 static void force_stop(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, stop_deadline);
+    if (w->served)
+        return;
     LOG(LOG_WARN, "stop_forced", LOG_INT("worker", w->index), LOG_INT("connections", w->n_conns));
     http_conns_close(w);
-    loop_stop(&w->loop);
+    say_served(w);
 }
 
 static void begin_stop(struct worker *w)
@@ -132,8 +150,11 @@ static unsigned read_letter(void *reader, struct letter *l)
         w->sure = m->seq;
         ws_conns_go_on(w);
         break;
+    case MAIL_AWAY:
+        ws_conns_wait_for_nothing(w);
+        break;
     case MAIL_GONE:
-        bus_node_gone(w->seat, m->node);
+        bus_node_gone(w->seat, m->node, m->left);
         break;
     case MAIL_LOST:
         atomic_store(&w->node->lost[w->index], false);
@@ -144,6 +165,9 @@ static unsigned read_letter(void *reader, struct letter *l)
         break;
     case MAIL_STOP:
         begin_stop(w);
+        break;
+    case MAIL_END:
+        loop_stop(&w->loop);
         break;
     }
     mail_free(m);
@@ -158,7 +182,7 @@ static void end_turn(void *ctx)
     bus_seat_flush(w->seat);
     net_end_turn(&w->net);
     if (w->stopping && !w->n_conns)
-        loop_stop(&w->loop);
+        say_served(w);
 }
 
 /* ---- life ---- */
@@ -224,7 +248,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     w->hub = hub_new(&host, &hub_options);
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
-    w->matching = matching_new(on_matched, w);
+    w->matching = matching_new(all_names, on_matched, w);
     w->api = (struct api){options->api, w->seat, keys, tickets, on_late_answer, on_piece, w};
 
     if (open_listeners(w, listens, n_listens)) {
@@ -276,7 +300,6 @@ void worker_free(struct worker *w)
     timer_run(&w->loop.timers, w->loop.now_ms);
     net_end_turn(&w->net);
     net_fini(&w->net);
-    ws_conns_free_held(w);
     matching_free(w->matching);
     hub_free(w->hub);
     slots_fini(&w->http_conns);

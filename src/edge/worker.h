@@ -55,7 +55,7 @@ struct worker {
     struct interest_counts *interest;
     struct buf scratch; /* for whatever is being written; kept small */
     unsigned n_conns;
-    bool stopping;
+    bool stopping, served; /* served: has told the node that it has no connection any more */
     struct timer stop_deadline;
 };
 
@@ -69,7 +69,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
                     const struct worker_options *options, struct worker_listen *listens,
                     unsigned n_listens, const struct keys *keys, struct tickets *tickets);
 
-/* Starts the thread; it runs until a MAIL_STOP. */
+/* Starts the thread; it runs until a MAIL_STOP has ended all workers. */
 enum err worker_start(struct worker *w);
 void worker_join(struct worker *w);
 void worker_free(struct worker *w);

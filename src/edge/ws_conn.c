@@ -100,7 +100,7 @@ static void log_close(const struct ws_conn *s, enum log_level level, unsigned co
 static void leave(struct ws_conn *s)
 {
     if (s->held)
-        held_drop(s->held);
+        held_drop(s->held, &s->worker->held, hub_grants_pool(s->worker->hub));
     s->held = NULL;
     if (!s->joined)
         return;
@@ -237,6 +237,16 @@ static void hold(struct ws_conn *s, const struct proto_outcome *o, struct buf *o
     }
 }
 
+/* Replies keep their order; but an outage of the bus may be long, and a client that asks whether
+ * the server lives is told. */
+static bool has_to_wait(const struct ws_conn *s, const struct proto_outcome *o)
+{
+    const struct worker *w = s->worker;
+    if (s->held)
+        return !o->unordered || bus_state(w->seat) != BUS_AWAY;
+    return o->subscribed && w->told > w->sure;
+}
+
 static void on_text(struct ws_conn *s, struct str text)
 {
     struct worker *w = s->worker;
@@ -250,17 +260,19 @@ static void on_text(struct ws_conn *s, struct str text)
                                                                 (int64_t)w->loop.now_s, out);
     if (o.close_code)
         close_with(s, LOG_INFO, o.close_code, str_of(o.close_reason));
-    else if (out->len > WS_HEADER_MAX && (s->held || (o.subscribed && w->told > w->sure)))
+    else if (out->len > WS_HEADER_MAX && has_to_wait(s, &o))
         hold(s, &o, out, &notes);
     else if (out->len > WS_HEADER_MAX)
         reply(s, out, WS_TEXT);
     free_notes(&notes);
 }
 
-static bool allows_all(const struct grants *g, struct str names)
+/* A name that is permitted may be gone all the same: with the denial of an earlier command that
+ * named it, too. */
+static bool still_has_all(const struct ws_conn *s, struct str names)
 {
     for (struct str name; names_next(&names, &name);) {
-        if (!grants_allow(g, name))
+        if (!grants_allow(s->socket.grants, name) || !hub_is_subscribed(&s->socket, name))
             return false;
     }
     return true;
@@ -270,8 +282,7 @@ static bool allows_all(const struct grants *g, struct str names)
 static struct blob *judge(struct ws_conn *s, struct held_reply *r)
 {
     struct str rest = buf_as_str(&r->added), name;
-    if (!r->grants || r->grants == s->socket.grants ||
-        allows_all(s->socket.grants, buf_as_str(&r->names)))
+    if (!r->grants || r->grants == s->socket.grants || still_has_all(s, buf_as_str(&r->names)))
         return r->frame;
     while (names_next(&rest, &name))
         hub_drop(s->worker->hub, &s->socket, name);
@@ -285,28 +296,31 @@ static void release(struct ws_conn *s, struct held_reply *r)
     ensure_handshake(s);
     held->bytes -= (r->frame ? r->frame->len : 0) + r->names.len + r->added.len;
     if (is_last) {
-        held_drop(held);
+        held_drop(held, &s->worker->held, hub_grants_pool(s->worker->hub));
         s->held = NULL;
     }
     if (r->frame && conn_send(&s->conn, judge(s, r)))
         close_slow(s);
-    if (is_last && paused)
+    if (is_last && paused) {
+        s->pong_by = (uint32_t)(s->worker->loop.now_ms + s->worker->options->pong_ms);
         conn_resume(&s->conn);
+    }
 }
 
 void ws_conns_go_on(struct worker *w)
 {
     for (struct held_reply *r; (r = held_take(&w->held, w->sure));) {
-        if (r->of)
-            release(r->of->conn, r);
+        release(r->of->conn, r);
         held_reply_free(r, hub_grants_pool(w->hub));
     }
 }
 
-void ws_conns_free_held(struct worker *w)
+void ws_conns_wait_for_nothing(struct worker *w)
 {
-    for (struct held_reply *r; (r = held_take(&w->held, UINT64_MAX));)
-        held_reply_free(r, hub_grants_pool(w->hub));
+    for (struct held_reply *r = w->held.first; r; r = r->next) {
+        if (!r->frame)
+            ensure_handshake(r->of->conn);
+    }
 }
 
 static void on_ping(struct ws_conn *s, struct str payload)
@@ -408,6 +422,8 @@ static void on_timer(struct timer *t)
         conn_close(&s->conn);
         return;
     }
+    if (s->held && s->held->paused) /* a pong may be there, and is not read */
+        s->pong_by = (uint32_t)(s->worker->loop.now_ms + s->worker->options->pong_ms);
     if (ms_until(s, s->pong_by) <= 0)
         close_with(s, LOG_INFO, WS_POLICY, STR("no pong in time"));
     else if (ms_until(s, s->ping_at) <= 0)
@@ -470,8 +486,8 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
     char accept[WS_ACCEPT_LEN];
     ws_accept(accept, key);
     /* Pushes to the user must reach the socket from the answer on. Without a bus there are none,
-     * and nobody should wait for its return. */
-    if (w->told > w->sure && bus_is_up(w->seat)) {
+     * and nobody should wait for its return (ws_conns_wait_for_nothing). */
+    if (w->told > w->sure && bus_state(w->seat) != BUS_AWAY) {
         s->held = held_new(s);
         s->held->handshake = true;
         memcpy(s->held->accept, accept, sizeof(accept));

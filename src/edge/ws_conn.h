@@ -17,7 +17,8 @@ void ws_conns_close_slow(struct worker *w);
 
 /* Interest is sure up to w->sure: replies that wait for that go out. */
 void ws_conns_go_on(struct worker *w);
-void ws_conns_free_held(struct worker *w); /* every connection is gone */
+/* The bus is away: handshakes need not wait for its return. */
+void ws_conns_wait_for_nothing(struct worker *w);
 
 /* A remote command of a socket of this worker is over. */
 void ws_conn_remote_done(struct worker *w, const struct remote_job *job, enum err e);

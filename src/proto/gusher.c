@@ -5,6 +5,7 @@
 
 static const struct proto_outcome stays = {0};
 static const struct proto_outcome subscribed = {.subscribed = true};
+static const struct proto_outcome unordered = {.unordered = true};
 
 static struct proto_outcome kick(uint16_t code, const char *reason)
 {
@@ -151,7 +152,7 @@ static struct proto_outcome on_querychannel(struct command *c)
     buf_str(c->reply, STR("{\"channels\":"));
     add_channel_list(c->reply, grants_channels(c->socket->grants));
     buf_str(c->reply, STR("}}"));
-    return stays;
+    return unordered;
 }
 
 static struct proto_outcome on_ping(struct command *c)
@@ -159,7 +160,7 @@ static struct proto_outcome on_ping(struct command *c)
     begin_reply(c, c->reply, "gusher.pong_succeeded");
     buf_str(c->reply, c->data.text);
     buf_printf(c->reply, ",\"time\":%lld}", (long long)c->now_s);
-    return stays;
+    return unordered;
 }
 
 static void write_remote_reply(struct command *c, const char *event, struct str remote)

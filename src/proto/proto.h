@@ -19,6 +19,8 @@ struct proto_outcome {
     const char *close_reason; /* static, under 124 bytes */
     /* The reply says that a subscription is in force. Where that is not sure yet, it waits. */
     bool subscribed;
+    /* The reply says nothing of subscriptions, so it may overtake replies that wait. */
+    bool unordered;
 };
 
 /* What is noted of a command that subscribes, for the case that its reply has to wait: what it

@@ -67,10 +67,10 @@ static enum err share(void *ctx, struct str note, struct buf *scratch)
     return ERR_OK;
 }
 
-static bool is_up(void *ctx)
+static enum bus_state state(void *ctx)
 {
     assert_ptr_equal(ctx, &bus);
-    return !bus.is_away;
+    return bus.is_away ? BUS_SETTLING : BUS_UP;
 }
 
 static size_t message_max(void *ctx)
@@ -204,7 +204,7 @@ static int set_up(void **unused)
                                         .node = 1,
                                         .publish = publish,
                                         .share = share,
-                                        .is_up = is_up,
+                                        .state = state,
                                         .message_max = message_max,
                                         .sources = sources,
                                         .ask = ask,
@@ -1250,7 +1250,7 @@ static void tells_of_missing_nodes_behind_the_list(void **unused)
     give_page(1, "b;", true);
     expect_streamed("first 200 json Gusher-Missing-Nodes: 3\r\nTrailer: Gusher-Missing-Nodes\r\n"
                     "[\"a\",\"b\"\n");
-    bus_node_gone(api.bus, 0);
+    bus_node_gone(api.bus, 0, false);
     expect_streamed("last 200 json Gusher-Missing-Nodes: 4\r\n]\n");
     drop_question();
     expect_answered("");

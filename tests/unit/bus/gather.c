@@ -767,7 +767,7 @@ static void answers_with_nobody_to_ask(void **unused)
         backend.n_unreachable = count_only;
         assert_int_equal(ask_channels(&a, count_only), ERR_OK);
         assert_int_equal(a.calls, 0);
-        bus_node_gone(seat, 1);
+        bus_node_gone(seat, 1, false);
         assert_int_equal(a.calls, 0);
         pass_time(TIMER_GRAIN_MS);
         expect_answer(&a, "", 0, count_only);
@@ -782,12 +782,12 @@ static void does_not_wait_for_who_is_gone(void **unused)
     assert_int_equal(ask_channels(&a, false), ERR_OK);
     give(0, "1.1", "a;", END, true);
     give_last(0, "2.0", "b;");
-    bus_node_gone(seat, 4); /* was not asked */
-    bus_node_gone(seat, 2); /* has answered */
-    bus_node_gone(seat, 1);
+    bus_node_gone(seat, 4, false); /* was not asked */
+    bus_node_gone(seat, 2, false); /* has answered */
+    bus_node_gone(seat, 1, false);
     assert_int_equal(a.calls, 0);
     give_last(0, "1.0", "x;"); /* too late */
-    bus_node_gone(seat, 1);
+    bus_node_gone(seat, 1, false);
     assert_int_equal(a.calls, 0);
     give_last(0, "3.0", "c;");
     expect_answer(&a, "a;b;c;", 3, 1);
@@ -801,17 +801,30 @@ static void does_not_wait_for_who_is_gone(void **unused)
         give_last(q, "1.1", "b;");
         give_last(q, "2.0", "b;c;");
     }
-    bus_node_gone(seat, 3);
+    bus_node_gone(seat, 3, false);
     expect_answer(&a, "a;b;c;", 3, 1);
     expect_answer(&b, "", 3, 1);
 
     /* All at once, and each once. */
     assert_int_equal(ask_channels(&a, false), ERR_OK);
-    bus_node_gone(seat, 1);
-    bus_node_gone(seat, 2);
+    bus_node_gone(seat, 1, false);
+    bus_node_gone(seat, 2, false);
     assert_int_equal(a.calls, 0);
-    bus_node_gone(seat, 3);
+    bus_node_gone(seat, 3, false);
     expect_answer(&a, "", 0, 3);
+}
+
+/* Its sockets are closed, and those who were on them come elsewhere. */
+static void does_not_miss_who_left(void **unused)
+{
+    (void)unused;
+    struct asker a = {.calls = 0};
+    set_sources("1.0 1.1 2.0");
+    assert_int_equal(ask_channels(&a, false), ERR_OK);
+    give_last(0, "1.0", "a;");
+    give_last(0, "2.0", "b;");
+    bus_node_gone(seat, 1, true);
+    expect_answer(&a, "a;b;", 2, 0);
 }
 
 /* A node that goes between its pages is missing: it had more to say. */
@@ -824,8 +837,8 @@ static void misses_who_goes_between_pages(void **unused)
     give(0, "2.0", "b;", 8, false);
     give_last(0, "3.0", "c;");
     expect_page(&a, "a;b;c;", 3);
-    bus_node_gone(seat, 3); /* had told all */
-    bus_node_gone(seat, 2);
+    bus_node_gone(seat, 3, false); /* had told all */
+    bus_node_gone(seat, 2, false);
     assert_int_equal(a.calls, 0);
     bus_more(seat, a.question);
     expect_more("1.0@7");
@@ -843,7 +856,7 @@ static void ends_when_all_go_between_pages(void **unused)
     give_last(0, "2.0", "");
     give_last(0, "3.0", "");
     expect_page(&a, "a;", 1);
-    bus_node_gone(seat, 1);
+    bus_node_gone(seat, 1, false);
     assert_int_equal(a.calls, 0); /* it has not asked for more yet */
     bus_more(seat, a.question);
     expect_more("");
@@ -875,7 +888,7 @@ static void may_ask_when_answered(void **unused)
     set_sources("1.0");
     assert_int_equal(ask_channels(&a, false), ERR_OK);
     set_sources("2.0");
-    bus_node_gone(seat, 1);
+    bus_node_gone(seat, 1, false);
     expect_answer(&a, "", 0, 1);
     give_last(backend.n - 1, "2.0", "c;");
     expect_answer(&a, "c;", 1, 0);
@@ -1075,6 +1088,7 @@ int main(void)
         WITH_SEAT(tells_of_unreachable_nodes),
         WITH_SEAT(answers_with_nobody_to_ask),
         WITH_SEAT(does_not_wait_for_who_is_gone),
+        WITH_SEAT(does_not_miss_who_left),
         WITH_SEAT(misses_who_goes_between_pages),
         WITH_SEAT(ends_when_all_go_between_pages),
         WITH_SEAT(may_ask_when_answered),

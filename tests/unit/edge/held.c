@@ -51,25 +51,27 @@ static void gives_what_is_sure_in_its_order(void **unused)
     /* The queue is as good as new. */
     struct held_reply *again = held_add(&queue, b, 10);
     expect_next(again, 10, true);
-    held_drop(a);
-    held_drop(b);
+    held_drop(a, &queue, &pool);
+    held_drop(b, &queue, &pool);
 }
 
-static void replies_of_who_is_gone_are_for_nobody(void **unused)
+static void replies_of_who_is_gone_go_with_him(void **unused)
 {
     (void)unused;
     struct held *a = held_new(NULL), *b = held_new(NULL);
-    struct held_reply *gone = held_add(&queue, a, 1), *stays = held_add(&queue, b, 1),
-                      *gone_too = held_add(&queue, a, 2);
-    held_drop(a);
-    assert_ptr_equal(held_take(&queue, 2), gone);
-    assert_null(gone->of);
-    held_reply_free(gone, &pool);
-    expect_next(stays, 2, true);
-    assert_ptr_equal(held_take(&queue, 2), gone_too);
-    assert_null(gone_too->of);
-    held_reply_free(gone_too, &pool);
-    held_drop(b);
+    held_add(&queue, a, 1);
+    struct held_reply *first = held_add(&queue, b, 1);
+    held_add(&queue, a, 2);
+    struct held_reply *second = held_add(&queue, b, 3);
+    held_add(&queue, a, 3);
+    held_drop(a, &queue, &pool);
+    expect_next(first, 2, false);
+    assert_null(held_take(&queue, 2));
+    struct held_reply *third = held_add(&queue, b, 4);
+    expect_next(second, 9, false);
+    expect_next(third, 9, true);
+    held_drop(b, &queue, &pool);
+    assert_null(held_take(&queue, UINT64_MAX));
 }
 
 static void owns_what_it_holds(void **unused)
@@ -82,7 +84,7 @@ static void owns_what_it_holds(void **unused)
     r->grants = grants_get(&pool, STR_EMPTY, STR_EMPTY);
     buf_str(&r->names, STR("names"));
     buf_str(&r->added, STR("added"));
-    held_drop(h);
+    held_drop(h, &queue, &pool);
     /* A sanitizer, and the end of the pool, see that nothing stays. */
 }
 
@@ -92,7 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_QUEUE(gives_what_is_sure_in_its_order),
-        WITH_QUEUE(replies_of_who_is_gone_are_for_nobody),
+        WITH_QUEUE(replies_of_who_is_gone_go_with_him),
         WITH_QUEUE(owns_what_it_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,20 @@ struct answers {
     uint64_t numbers[8];
     unsigned n;
     struct buf last;
+    unsigned n_names[8]; /* for each question, by its number */
+    unsigned n_copies;
 };
+
+static void give_names(void *ctx, const struct bus_question *q, struct buf *names)
+{
+    struct answers *a = ctx;
+    a->n_copies++;
+    for (unsigned i = 0; i < a->n_names[q->number % 8]; i++) {
+        char name[32];
+        int len = snprintf(name, sizeof(name), "name-%u", i);
+        names_add(names, str_make(name, (size_t)len));
+    }
+}
 
 static void on_done(void *ctx, const struct bus_question *q, struct buf *part)
 {
@@ -36,15 +49,11 @@ static struct bus_question *question(uint64_t number, const char *expression, bo
     return q;
 }
 
-static void add(struct matching *m, struct bus_question *q, unsigned n_names, int64_t give_up_ms)
+static void add(struct matching *m, struct answers *a, struct bus_question *q, unsigned n_names,
+                int64_t give_up_ms)
 {
-    struct buf names = BUF_INIT;
-    for (unsigned i = 0; i < n_names; i++) {
-        char name[32];
-        int len = snprintf(name, sizeof(name), "name-%u", i);
-        names_add(&names, str_make(name, (size_t)len));
-    }
-    matching_add(m, q, names, give_up_ms);
+    a->n_names[q->number % 8] = n_names;
+    assert_int_equal(matching_add(m, q, give_up_ms), ERR_OK);
     bus_question_unref(q);
 }
 
@@ -52,9 +61,9 @@ static void answers_with_the_names_that_match(void **unused)
 {
     (void)unused;
     struct answers a = {0};
-    struct matching *m = matching_new(on_done, &a);
+    struct matching *m = matching_new(give_names, on_done, &a);
     assert_false(matching_run(m, 0));
-    add(m, question(1, "^name-1.$", false), 100, 1000);
+    add(m, &a, question(1, "^name-1.$", false), 100, 1000);
     while (matching_run(m, 0))
         ;
     assert_int_equal(a.n, 1);
@@ -70,8 +79,8 @@ static void counts_by_hashes(void **unused)
 {
     (void)unused;
     struct answers a = {0};
-    struct matching *m = matching_new(on_done, &a);
-    add(m, question(1, "^name-7$", true), 100, 1000);
+    struct matching *m = matching_new(give_names, on_done, &a);
+    add(m, &a, question(1, "^name-7$", true), 100, 1000);
     while (matching_run(m, 0))
         ;
     struct hash128 expected = hash_wide(STR("name-7"), 0);
@@ -86,11 +95,11 @@ static void goes_on_where_it_stopped(void **unused)
 {
     (void)unused;
     struct answers a = {0};
-    struct matching *m = matching_new(on_done, &a);
+    struct matching *m = matching_new(give_names, on_done, &a);
     unsigned slices = 1;
-    add(m, question(1, "name-[0-9]*9$", false), 200000, 1000);
-    add(m, question(2, "^name-0$", false), 10, 1000);
-    add(m, question(3, "nothing", false), 0, 1000);
+    add(m, &a, question(1, "name-[0-9]*9$", false), 200000, 1000);
+    add(m, &a, question(2, "^name-0$", false), 10, 1000);
+    add(m, &a, question(3, "nothing", false), 0, 1000);
     while (matching_run(m, 0))
         slices++;
     assert_true(slices > 1);
@@ -107,9 +116,9 @@ static void gives_up_when_nobody_waits(void **unused)
 {
     (void)unused;
     struct answers a = {0};
-    struct matching *m = matching_new(on_done, &a);
-    add(m, question(1, "x", false), 100, 1000);
-    add(m, question(2, "^name-5$", false), 100, 2000);
+    struct matching *m = matching_new(give_names, on_done, &a);
+    add(m, &a, question(1, "x", false), 100, 1000);
+    add(m, &a, question(2, "^name-5$", false), 100, 2000);
     while (matching_run(m, 1000))
         ;
     assert_int_equal(a.n, 1);
@@ -123,11 +132,34 @@ static void forgets_what_is_open_when_freed(void **unused)
 {
     (void)unused;
     struct answers a = {0};
-    struct matching *m = matching_new(on_done, &a);
-    add(m, question(1, "x", false), 100, 1000);
-    add(m, question(2, "x", false), 100, 1000);
+    struct matching *m = matching_new(give_names, on_done, &a);
+    add(m, &a, question(1, "x", false), 100, 1000);
+    add(m, &a, question(2, "x", false), 100, 1000);
     matching_free(m);
     assert_int_equal(a.n, 0);
+}
+
+static void holds_few_copies_and_refuses_beyond_its_bound(void **unused)
+{
+    (void)unused;
+    struct answers a = {0};
+    struct matching *m = matching_new(give_names, on_done, &a);
+    struct bus_question *q = question(1, "name-[0-9]*9$", false);
+    a.n_names[1] = 200000;
+    for (unsigned i = 0; i < MATCHING_MAX; i++)
+        assert_int_equal(matching_add(m, q, 1000), ERR_OK);
+    assert_int_equal(matching_add(m, q, 1000), ERR_FULL);
+    for (unsigned i = 0; i < 2 * MATCHING_AT_ONCE && !a.n; i++)
+        assert_true(matching_run(m, 0));
+    assert_in_range(a.n_copies, 1, MATCHING_AT_ONCE + a.n);
+    /* Those that nobody waits for go without a copy. */
+    unsigned n = a.n_copies;
+    while (matching_run(m, 1000))
+        ;
+    assert_int_equal(a.n_copies, n);
+    bus_question_unref(q);
+    buf_fini(&a.last);
+    matching_free(m);
 }
 
 int main(void)
@@ -138,6 +170,7 @@ int main(void)
         cmocka_unit_test(counts_by_hashes),
         cmocka_unit_test(goes_on_where_it_stopped),
         cmocka_unit_test(gives_up_when_nobody_waits),
+        cmocka_unit_test(holds_few_copies_and_refuses_beyond_its_bound),
         cmocka_unit_test(forgets_what_is_open_when_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,7 +210,7 @@ static void asks_one_for_more(void **unused)
 static void is_up_by_itself(void **unused)
 {
     (void)unused;
-    assert_true(backend.is_up(backend.ctx));
+    assert_int_equal(backend.state(backend.ctx), BUS_UP);
     assert_int_equal(backend.message_max(backend.ctx), SIZE_MAX);
     assert_null(backend.flush);
 }
@@ -500,12 +500,29 @@ static void tells_what_is_sure_and_who_is_gone(void **unused)
     assert_int_equal(m->seq, 0x100000002);
     mail_free(m);
     expect_no_mail();
-    local.gone(local.ctx, 0xfedcba98);
+    local.gone(local.ctx, 0xfedcba98, true);
     for (unsigned w = 0; w < WORKERS; w++) {
         m = only_mail(w, MAIL_GONE);
         assert_int_equal(m->node, 0xfedcba98);
+        assert_true(m->left);
         mail_free(m);
     }
+    local.away(local.ctx);
+    for (unsigned w = 0; w < WORKERS; w++)
+        mail_free(only_mail(w, MAIL_AWAY));
+}
+
+/* Who is done early goes on answering until the last one is. */
+static void ends_all_with_the_last_worker(void **unused)
+{
+    (void)unused;
+    atomic_store(&node.n_serving, WORKERS);
+    for (unsigned w = 0; w < WORKERS; w++) {
+        expect_no_mail();
+        node_served(&node);
+    }
+    for (unsigned w = 0; w < WORKERS; w++)
+        mail_free(only_mail(w, MAIL_END));
 }
 
 /* Answers, confirmations and losses come however far behind a worker is. */
@@ -517,10 +534,11 @@ static void tells_a_full_worker_all_the_same(void **unused)
     fill(1);
     local.part(local.ctx, 1, &p);
     local.confirmed(local.ctx, 1, 1);
-    local.gone(local.ctx, 5);
+    local.gone(local.ctx, 5, false);
+    local.away(local.ctx);
     local.lost(local.ctx);
     struct reading r = read_mail(1);
-    assert_int_equal(r.n, NODE_INBOX_LETTERS + 4);
+    assert_int_equal(r.n, NODE_INBOX_LETTERS + 5);
     drop_reading(&r);
     for (unsigned w = 0; w < WORKERS; w++) {
         r = read_mail(w);
@@ -611,6 +629,7 @@ int main(void)
         WITH_NODE(asks_every_worker),
         WITH_NODE(asks_one_for_more),
         WITH_NODE(is_up_by_itself),
+        WITH_NODE(ends_all_with_the_last_worker),
         WITH_NODE(keeps_the_order),
         WITH_NODE(refuses_for_all_when_one_is_full),
         WITH_NODE(counts_the_bytes_that_wait),
