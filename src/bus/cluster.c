@@ -15,7 +15,7 @@ enum {
     INBOX_LETTERS = 1 << 20,
     /* When the thread finds that it has not run for so long, it has stood still itself. */
     STILL_MS = 2 * MEMBERS_BEAT_MS,
-    REOPEN_MAX_MS = 8000, /* after a connection is over for good */
+    REOPEN_MAX_MS = 8000,     /* after a connection is over for good */
     UNSUBSCRIBE_BURST = 1024, /* subjects ended in one beat */
     BODY_OVERHEAD = 512,      /* of a message beside its text: field heads and numbers */
 };

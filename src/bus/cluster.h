@@ -33,7 +33,7 @@ struct cluster_local {
     /* Nobody need wait for this node; it `left`: it has told so, and nothing of it is missing. */
     void (*gone)(void *ctx, uint32_t node, bool left);
     void (*away)(void *ctx); /* NATS is lost: nothing becomes sure until it is back */
-    void (*lost)(void *ctx);                /* messages for any socket may have been lost */
+    void (*lost)(void *ctx); /* messages for any socket may have been lost */
 };
 
 struct cluster_options {

@@ -37,8 +37,7 @@ void cluster_beat(struct cluster *c)
 /* Nothing is known of nodes that were members before the connection broke, until they are heard. */
 static bool is_reachable(const struct cluster *c, const struct member *m)
 {
-    return c->said == BUS_UP ||
-           (c->said == BUS_SETTLING && m->heard_ms >= c->settle_began_ms);
+    return c->said == BUS_UP || (c->said == BUS_SETTLING && m->heard_ms >= c->settle_began_ms);
 }
 
 static void write_roster(struct cluster *c)
@@ -92,8 +91,7 @@ void cluster_set_state(struct cluster *c, enum bus_state state, const char *why)
 
 static void node_gone(struct cluster *c, uint32_t node, bool left)
 {
-    LOG(LOG_INFO, "node_gone", LOG_INT("node", node),
-        LOG_CSTR("reason", left ? "left" : "silent"));
+    LOG(LOG_INFO, "node_gone", LOG_INT("node", node), LOG_CSTR("reason", left ? "left" : "silent"));
     write_roster(c);
     c->local.gone(c->local.ctx, node, left);
 }
@@ -165,9 +163,10 @@ static void on_heard(struct cluster *c, const struct cluster_letter *l)
         if (is_new)
             LOG(LOG_INFO, "node_came", LOG_INT("node", l->node), LOG_INT("workers", l->n_workers));
         write_roster(c);
-        /* It stops, and closes its sockets. */
-        if (held_sockets && !cluster_holds_sockets(l->roles))
+        if (held_sockets && !cluster_holds_sockets(l->roles)) {
+            LOG(LOG_INFO, "node_stops", LOG_INT("node", l->node));
             c->local.gone(c->local.ctx, l->node, true);
+        }
         cluster_fence_review(c);
     } else if (!was_reachable) {
         write_roster(c);

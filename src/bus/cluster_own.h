@@ -80,7 +80,7 @@ struct cluster {
     unsigned roles;           /* without MEMBER_HOLDS_SOCKETS from LETTER_LEAVE on */
     unsigned n_not_permitted; /* since the last beat, */
     char not_permitted[256];  /* and the first of them */
-    struct nats *old_nats; /* over; workers may be in a call of it for a moment longer */
+    struct nats *old_nats;    /* over; workers may be in a call of it for a moment longer */
     bool connected;
     enum bus_state said; /* the state, as the thread sees it; workers see AWAY earlier */
     char server[MEMBERS_SERVER_MAX]; /* we are connected to */

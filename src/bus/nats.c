@@ -360,8 +360,9 @@ enum err nats_open(struct nats **out, const struct nats_options *o, char *why, s
         n->changed(n->ctx, true);
     } else if (s != NATS_NOT_YET_CONNECTED) {
         snprintf(why, why_len, "NATS cannot be connected to: %s%s", natsStatus_GetText(s),
-                 s == NATS_SSL_ERROR && o->ca_file ? " (is the file of certificate authorities one?)"
-                                                   : "");
+                 s == NATS_SSL_ERROR && o->ca_file
+                     ? " (is the file of certificate authorities one?)"
+                     : "");
         release(n);
         return ERR_PROTO;
     }

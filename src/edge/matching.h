@@ -1,9 +1,9 @@
 /* matching.h - questions with a pattern, answered a slice at a time.
  *
  * An expression may take milliseconds for one long name, and an app may have a hundred thousand
- * channels: so a worker matches for MATCHING_SLICE_US a turn, on a copy of the names, and serves its
- * sockets in between. Questions take turns of MATCHING_TURN_US, so that a quick one does not wait
- * for a slow one; only MATCHING_AT_ONCE of them hold a copy, however many masters ask. */
+ * channels: so a worker matches for MATCHING_SLICE_US a turn, on a copy of the names, and serves
+ * its sockets in between. Questions take turns of MATCHING_TURN_US, so that a quick one does not
+ * wait for a slow one; only MATCHING_AT_ONCE of them hold a copy, however many masters ask. */
 #ifndef EDGE_MATCHING_H
 #define EDGE_MATCHING_H
 #include "base/buf.h"

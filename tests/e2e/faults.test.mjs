@@ -314,7 +314,7 @@ test('without NATS the start ends with a sentence', async () => {
     ...['slave', ...args, '--nats-wait', '1', '--api-listen', '127.0.0.1:0'],
   ]);
   assert.equal(code, 1);
-  assert.match(stderr, /gusher: NATS cannot be reached: .* \(waited 1 s\)/);
+  assert.match(stderr, /gusher: NATS cannot be used: .* \(waited 1 s\)/);
   assert.ok(performance.now() - began < 10_000);
 });
 
@@ -365,7 +365,7 @@ test('credentials: a user of the account serves, a stranger is refused', async (
       ...['--nats', cluster.nats.urls, '--nats-creds', auth.otherCreds, '--nats-wait', '2'],
     ]);
     assert.equal(code, 1);
-    assert.match(stderr, /NATS cannot be reached: .*[Aa]uthorization/);
+    assert.match(stderr, /NATS cannot be used: .*[Aa]uthorization/);
   });
 });
 
