@@ -16,6 +16,8 @@ enum {
     SERVERS_MAX = 64,
     URL_MAX = 512,
     CLOSE_WAIT_S = 5, /* for callbacks under way; beyond that the memory is left to them */
+    READ_MAX = 64,    /* messages read and not destroyed yet, */
+    READ_BYTES_MAX = 64 * 1024,
 };
 
 struct nats {
@@ -32,6 +34,9 @@ struct nats {
     atomic_bool wants_write; /* something is gathered */
     atomic_bool armed;       /* and epoll watches for room: the socket was full */
     pthread_mutex_t flush_lock;
+    natsMsg *read[READ_MAX]; /* the delivering thread's */
+    unsigned n_read;
+    size_t read_bytes;
     char why_not[256]; /* the first attempt to connect failed; "" when it did not */
 
     struct nats_sub *subs;      /* of the one thread that subscribes */
@@ -154,6 +159,23 @@ void nats_serve(struct nats *n)
 
 /* ---- cnats's callbacks ---- */
 
+static void destroy_read(struct nats *n)
+{
+    while (n->n_read)
+        natsMsg_Destroy(n->read[--n->n_read]);
+    n->read_bytes = 0;
+}
+
+/* cnats hands what is destroyed to a thread of its own, which is woken for that: once for many
+ * costs a fraction of the CPU. */
+static void destroy_later(struct nats *n, natsMsg *msg)
+{
+    n->read[n->n_read++] = msg;
+    n->read_bytes += (size_t)natsMsg_GetDataLength(msg);
+    if (n->n_read == READ_MAX || n->read_bytes > READ_BYTES_MAX)
+        destroy_read(n);
+}
+
 static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 {
     struct nats *n = closure;
@@ -162,7 +184,7 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, 
     if (!msg)
         return;
     n->came(n->ctx, str_make(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg)));
-    natsMsg_Destroy(msg);
+    destroy_later(n, msg);
 }
 
 static void on_connected(natsConnection *nc, void *closure)
@@ -309,6 +331,7 @@ static natsStatus set_options(struct nats *n, const struct nats_options *o)
 
 static void release(struct nats *n)
 {
+    destroy_read(n);
     natsConnection_Destroy(n->nc);
     natsOptions_Destroy(n->opts);
     if (n->epoll >= 0)
