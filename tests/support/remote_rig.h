@@ -1,52 +1,21 @@
-/* remote_rig.h - for the tests of remote/: a sink whose answers are counted, and the programs it
- * talks to as child processes on free ports of the loopback. */
+/* remote_rig.h - for the tests of remote/: a sink whose answers are counted, and the peer that it
+ * talks to. */
 #ifndef TESTS_REMOTE_RIG_H
 #define TESTS_REMOTE_RIG_H
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include "peer.h"
 #include "remote/remote.h"
 
-enum { RIG_JOBS = 8192, RIG_WAIT_MS = 30000 };
-
-static inline int64_t rig_clock_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* Between two looks at a condition that cannot be waited for. */
-static inline void rig_pause(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-}
-
-#define RIG_UNTIL(condition)                                                                       \
-    for (int64_t rig_end_ = rig_clock_ms() + RIG_WAIT_MS; !(condition);) {                         \
-        assert_true(rig_clock_ms() < rig_end_);                                                    \
-        rig_pause();                                                                               \
-    }
+enum { RIG_JOBS = 8192 };
 
 /* ---- a sink ---- */
 
 static struct rig {
     pthread_mutex_t lock;
     pthread_cond_t came;
+    struct peer_folder folder;
+    unsigned port; /* of the peer, */
+    pid_t server;  /* once it runs */
     struct remote_sink *sink;
     unsigned submitted, answered;
     unsigned times[RIG_JOBS]; /* job number n was answered */
@@ -54,6 +23,26 @@ static struct rig {
     uint64_t order[RIG_JOBS];
     bool moved; /* one that came back was not the same */
 } rig = {.lock = PTHREAD_MUTEX_INITIALIZER, .came = PTHREAD_COND_INITIALIZER};
+
+static inline int rig_set_up(void **unused)
+{
+    (void)unused;
+    peer_folder_make(&rig.folder);
+    rig.port = peer_free_port();
+    return 0;
+}
+
+static inline int rig_tear_down(void **unused)
+{
+    (void)unused;
+    remote_free(rig.sink); /* when a test failed */
+    rig.sink = NULL;
+    peer_kill(&rig.server);
+    peer_folder_remove(&rig.folder);
+    return 0;
+}
+
+#define RIG_TEST(test) cmocka_unit_test_setup_teardown(test, rig_set_up, rig_tear_down)
 
 static inline void rig_done(void *ctx, struct remote_job *job, enum err e)
 {
@@ -125,7 +114,7 @@ static inline void rig_wait(void)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += RIG_WAIT_MS / 1000;
+    until.tv_sec += PEER_WAIT_MS / 1000;
     pthread_mutex_lock(&rig.lock);
     for (int r = 0; rig.answered < rig.submitted && r == 0;)
         r = pthread_cond_timedwait(&rig.came, &rig.lock, &until);
@@ -157,143 +146,6 @@ static inline unsigned rig_count(enum err e)
     for (unsigned i = 0; i < rig.submitted; i++)
         n += rig.how[i] == e;
     return n;
-}
-
-/* ---- peers ---- */
-
-static inline int rig_socket(unsigned port, bool listens)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    int r = listens ? bind(fd, (struct sockaddr *)&a, sizeof(a))
-                    : connect(fd, (struct sockaddr *)&a, sizeof(a));
-    if (r == 0)
-        return fd;
-    close(fd);
-    return -1;
-}
-
-static inline unsigned rig_free_port(void)
-{
-    int fd = rig_socket(0, true);
-    struct sockaddr_in a;
-    socklen_t len = sizeof(a);
-    assert_true(fd >= 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
-static inline const char *rig_url(const char *format, unsigned port)
-{
-    static char text[200];
-    const char *at = strstr(format, "PORT");
-    snprintf(text, sizeof(text), "%.*s%u%s", (int)(at - format), format, port, at + 4);
-    return text;
-}
-
-struct rig_folder {
-    char path[40];
-};
-
-static inline void rig_folder_make(struct rig_folder *f)
-{
-    strcpy(f->path, "/tmp/gusher-remote-XXXXXX");
-    assert_non_null(mkdtemp(f->path));
-}
-
-static inline void rig_wait_pid(pid_t pid)
-{
-    int status;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-}
-
-static inline pid_t rig_run(const char *const words[])
-{
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        int null = open("/dev/null", O_RDWR);
-        dup2(null, 0);
-        dup2(null, 1);
-        dup2(null, 2);
-        char path[300];
-        const char *before = getenv("PATH");
-        snprintf(path, sizeof(path), "%s:/usr/sbin", before ? before : "/usr/bin:/bin");
-        setenv("PATH", path, 1);
-        execvp(words[0], (char *const *)words);
-        _exit(127);
-    }
-    return pid;
-}
-
-static inline void rig_folder_remove(const struct rig_folder *f)
-{
-    rig_wait_pid(rig_run((const char *const[]){"rm", "-rf", "--", f->path, NULL}));
-}
-
-static inline void rig_wait_for_port(unsigned port)
-{
-    int fd;
-    RIG_UNTIL((fd = rig_socket(port, false)) >= 0);
-    close(fd);
-}
-
-static inline void rig_kill(pid_t *pid)
-{
-    if (*pid > 0) {
-        kill(*pid, SIGKILL);
-        rig_wait_pid(*pid);
-    }
-    *pid = 0;
-}
-
-/* It stands still when this returns: the signal alone may take its time. */
-static inline void rig_freeze(pid_t pid)
-{
-    int status;
-    kill(pid, SIGSTOP);
-    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-    assert_true(WIFSTOPPED(status));
-}
-
-static inline void rig_thaw(pid_t pid)
-{
-    kill(pid, SIGCONT);
-}
-
-/* ---- what was logged ---- */
-
-static inline int rig_catch_log(char path[40])
-{
-    strcpy(path, "/tmp/gusher-remote-log-XXXXXX");
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    int before = dup(2);
-    dup2(file, 2);
-    close(file);
-    return before;
-}
-
-/* What was logged since; the log goes where it went before. */
-static inline const char *rig_caught_log(char path[40], int before)
-{
-    static char all[1 << 16];
-    dup2(before, 2);
-    close(before);
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    size_t len = fread(all, 1, sizeof(all) - 1, f);
-    all[len] = 0;
-    fclose(f);
-    unlink(path);
-    return all;
 }
 
 #endif

@@ -104,7 +104,7 @@ static bool read_request(int fd, struct seen *s)
     }
     snprintf(s->head, sizeof(s->head), "%.*s", (int)body, text);
     snprintf(s->body, sizeof(s->body), "%s", text + body);
-    s->at_ms = rig_clock_ms();
+    s->at_ms = peer_clock_ms();
     return true;
 }
 
@@ -130,7 +130,7 @@ static void *serve_guest(void *arg)
             end.most_open = end.n_open;
         pthread_mutex_unlock(&end.lock);
         while (is_held())
-            rig_pause();
+            peer_pause();
         pthread_mutex_lock(&end.lock);
         end.n_open--;
         pthread_mutex_unlock(&end.lock);
@@ -155,7 +155,7 @@ static void *serve(void *unused)
 
 static void open_endpoint(void)
 {
-    end.fd = rig_socket(end.port, true);
+    end.fd = peer_socket(end.port, true);
     assert_true(end.fd >= 0);
     assert_int_equal(listen(end.fd, 128), 0);
     assert_int_equal(pthread_create(&end.thread, NULL, serve, NULL), 0);
@@ -207,7 +207,7 @@ static int set_up(void **unused)
     end.n_seen = end.n_open = end.most_open = 0;
     end.holds = false;
     end.fd = -1;
-    end.port = rig_free_port();
+    end.port = peer_free_port();
     set_script(0, 0, 0, 200);
     return 0;
 }
@@ -226,7 +226,7 @@ static void open_both(unsigned http_ms)
 {
     open_endpoint();
     rig_open_with((struct remote_options){
-        .url = rig_url("http://127.0.0.1:PORT/take?x=1", end.port), .http_ms = http_ms});
+        .url = peer_url("http://127.0.0.1:PORT/take?x=1", end.port), .http_ms = http_ms});
 }
 
 static const char *key_of(unsigned i)
@@ -357,10 +357,10 @@ static void does_not_wait_beyond_its_time(void **unused)
     (void)unused;
     set_script(ACT_MUCH_LATER, 0, 0, 200);
     open_both(0);
-    int64_t before = rig_clock_ms();
+    int64_t before = peer_clock_ms();
     rig_submit("a", "r", "1");
     rig_wait_all(ERR_TIMEOUT);
-    assert_true(rig_clock_ms() - before < 5000);
+    assert_true(peer_clock_ms() - before < 5000);
     assert_int_equal(n_seen(), 1);
     rig_close();
 }
@@ -370,10 +370,10 @@ static void gives_up_in_time(void **unused)
     (void)unused;
     set_script(0, 0, 0, 500);
     open_both(900);
-    int64_t before = rig_clock_ms();
+    int64_t before = peer_clock_ms();
     rig_submit("a", "r", "1");
     rig_wait_all(ERR_TIMEOUT);
-    assert_in_range(rig_clock_ms() - before, 100, 3000);
+    assert_in_range(peer_clock_ms() - before, 100, 3000);
     assert_in_range(n_seen(), 2, 6);
     rig_close();
 }
@@ -383,11 +383,11 @@ static void gives_up_a_silent_peer(void **unused)
     (void)unused;
     set_script(0, 0, 0, ACT_HANG);
     open_both(400);
-    int64_t before = rig_clock_ms();
+    int64_t before = peer_clock_ms();
     for (unsigned i = 0; i < 100; i++)
         rig_submit("a", "r", "1");
     rig_wait_all(ERR_TIMEOUT);
-    assert_in_range(rig_clock_ms() - before, 390, 5000);
+    assert_in_range(peer_clock_ms() - before, 390, 5000);
     assert_in_range(n_seen(), 1, REMOTE_HTTP_PARALLEL);
     rig_close();
 }
@@ -395,7 +395,7 @@ static void gives_up_a_silent_peer(void **unused)
 static void waits_for_a_peer_that_comes_late(void **unused)
 {
     (void)unused;
-    rig_open(rig_url("http://127.0.0.1:PORT", end.port));
+    rig_open(peer_url("http://127.0.0.1:PORT", end.port));
     for (unsigned i = 0; i < 100; i++)
         rig_submit("a", "r", "1");
     open_endpoint();
@@ -411,7 +411,7 @@ static void keeps_few_under_way(void **unused)
     open_both(0);
     for (unsigned i = 0; i < 300; i++)
         rig_submit("a", "r", "1");
-    RIG_UNTIL(n_seen() == REMOTE_HTTP_PARALLEL);
+    WAIT_UNTIL(n_seen() == REMOTE_HTTP_PARALLEL);
     let_go();
     rig_wait_all(ERR_OK);
     assert_int_equal(n_seen(), 300);
@@ -442,7 +442,7 @@ static void answers_once_when_the_peer_dies(void **unused)
     open_both(0);
     for (unsigned i = 0; i < 50; i++)
         rig_submit("a", "r", "1");
-    RIG_UNTIL(n_seen() >= 20);
+    WAIT_UNTIL(n_seen() >= 20);
     close_endpoint();
     open_endpoint();
     for (unsigned i = 0; i < 50; i++)
@@ -458,7 +458,7 @@ static void ends_with_jobs_under_way(void **unused)
     open_both(0);
     for (unsigned i = 0; i < 100; i++)
         rig_submit("a", "r", "1");
-    RIG_UNTIL(n_seen() >= REMOTE_HTTP_PARALLEL);
+    WAIT_UNTIL(n_seen() >= REMOTE_HTTP_PARALLEL);
     rig_close();
     assert_int_equal(rig_count(ERR_AWAY), 100);
 }

@@ -122,8 +122,8 @@ static void says_what_is_wrong_with_an_address(void **unused)
 static void has_bounds(void **unused)
 {
     (void)unused;
-    rig_open_with((struct remote_options){.url = rig_url("redis://127.0.0.1:PORT", rig_free_port()),
-                                          .jobs_max = 10});
+    rig_open_with((struct remote_options){
+        .url = peer_url("redis://127.0.0.1:PORT", peer_free_port()), .jobs_max = 10});
     for (unsigned i = 0; i < 10; i++)
         rig_submit("a", "r", "1");
     assert_int_equal(rig_try(STR("a"), STR("r"), STR("1")), ERR_FULL);
@@ -132,9 +132,10 @@ static void has_bounds(void **unused)
 
     static char payload[1001];
     memset(payload, '1', 1000);
-    rig_open_with((struct remote_options){.url = rig_url("redis://127.0.0.1:PORT", rig_free_port()),
-                                          .bytes_max = 2500,
-                                          .wait_ms = 200});
+    rig_open_with(
+        (struct remote_options){.url = peer_url("redis://127.0.0.1:PORT", peer_free_port()),
+                                .bytes_max = 2500,
+                                .wait_ms = 200});
     rig_submit("a", "r", payload);
     rig_submit("a", "r", payload);
     assert_int_equal(rig_try(STR("a"), STR("r"), str_of(payload)), ERR_FULL);
@@ -164,8 +165,8 @@ static void takes_from_many_threads(void **unused)
     (void)unused;
     pthread_t threads[4];
     unsigned failed[4] = {0}, all_failed = 0;
-    rig_open_with((struct remote_options){.url = rig_url("http://127.0.0.1:PORT/", rig_free_port()),
-                                          .jobs_max = 1000});
+    rig_open_with((struct remote_options){
+        .url = peer_url("http://127.0.0.1:PORT/", peer_free_port()), .jobs_max = 1000});
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, submit_some, &failed[i]), 0);
     for (unsigned i = 0; i < 4; i++) {

@@ -1,19 +1,9 @@
-#include <nats/nats.h>
+#include "nats_server.h"
 #include "remote_rig.h"
-
-static struct rig_folder folder;
-static unsigned port;
-static pid_t server;
 
 static void start_server(const char *const more[])
 {
-    char number[16];
-    const char *words[16] = {"nats-server", "-a", "127.0.0.1", "-p", number};
-    snprintf(number, sizeof(number), "%u", port);
-    for (unsigned i = 0, n = 5; more && more[i]; i++)
-        words[n++] = more[i];
-    server = rig_run(words);
-    rig_wait_for_port(port);
+    rig.server = nats_server_start(rig.port, more);
 }
 
 static void start_plain(void)
@@ -23,41 +13,16 @@ static void start_plain(void)
 
 static void start_with_streams(void)
 {
-    start_server((const char *const[]){"-js", "-sd", folder.path, NULL});
-}
-
-static int set_up(void **unused)
-{
-    (void)unused;
-    rig_folder_make(&folder);
-    port = rig_free_port();
-    return 0;
-}
-
-static int tear_down(void **unused)
-{
-    (void)unused;
-    remote_free(rig.sink);
-    rig.sink = NULL;
-    rig_kill(&server);
-    rig_folder_remove(&folder);
-    return 0;
+    start_server((const char *const[]){"-js", "-sd", rig.folder.path, NULL});
 }
 
 static void open_sink(unsigned wait_ms)
 {
-    rig_open_with(
-        (struct remote_options){.url = rig_url("nats://127.0.0.1:PORT", port), .wait_ms = wait_ms});
+    rig_open_with((struct remote_options){.url = peer_url("nats://127.0.0.1:PORT", rig.port),
+                                          .wait_ms = wait_ms});
 }
 
 /* ---- the other side ---- */
-
-static natsConnection *other_side(void)
-{
-    natsConnection *nc = NULL;
-    RIG_UNTIL(natsConnection_ConnectTo(&nc, rig_url("nats://127.0.0.1:PORT", port)) == NATS_OK);
-    return nc;
-}
 
 struct side { /* with streams */
     natsConnection *nc;
@@ -66,10 +31,10 @@ struct side { /* with streams */
 
 static struct side stream_side(void)
 {
-    struct side side = {.nc = other_side()};
+    struct side side = {.nc = nats_server_client(rig.port)};
     jsAccountInfo *info = NULL;
     assert_int_equal(natsConnection_JetStream(&side.js, side.nc, NULL), NATS_OK);
-    RIG_UNTIL(js_GetAccountInfo(&info, side.js, NULL, NULL) == NATS_OK);
+    WAIT_UNTIL(js_GetAccountInfo(&info, side.js, NULL, NULL) == NATS_OK);
     jsAccountInfo_Destroy(info);
     return side;
 }
@@ -83,7 +48,7 @@ static void close_side(struct side side)
 static uint64_t count_kept(struct side side, const char *stream)
 {
     jsStreamInfo *info = NULL;
-    RIG_UNTIL(js_GetStreamInfo(&info, side.js, stream, NULL, NULL) == NATS_OK);
+    WAIT_UNTIL(js_GetStreamInfo(&info, side.js, stream, NULL, NULL) == NATS_OK);
     uint64_t n = info->State.Msgs;
     jsStreamInfo_Destroy(info);
     return n;
@@ -108,17 +73,14 @@ static void gives_a_worker_the_job(void **unused)
     (void)unused;
     enum { N = 1000 };
     start_plain();
-    natsConnection *nc = other_side();
-    natsSubscription *sub;
-    assert_int_equal(natsConnection_SubscribeSync(&sub, nc, "gusher.remote.app.*"), NATS_OK);
-    assert_int_equal(natsConnection_Flush(nc), NATS_OK);
+    natsConnection *nc = nats_server_client(rig.port);
+    natsSubscription *sub = nats_server_listen(nc, "gusher.remote.app.*");
     open_sink(0);
     for (unsigned i = 0; i < N; i++)
         rig_submit("app", "cmd", "{\"b\":1e400, \"a\" : 0.1}");
     rig_wait_all(ERR_OK);
     for (unsigned i = 0; i < N; i++) {
-        natsMsg *msg = NULL;
-        assert_int_equal(natsSubscription_NextMsg(&msg, sub, 5000), NATS_OK);
+        natsMsg *msg = nats_server_next(sub);
         expect_job(msg, "gusher.remote.app.cmd", i, "{\"b\":1e400, \"a\" : 0.1}");
         natsMsg_Destroy(msg);
     }
@@ -131,15 +93,12 @@ static void names_become_tokens(void **unused)
 {
     (void)unused;
     start_plain();
-    natsConnection *nc = other_side();
-    natsSubscription *sub;
-    natsMsg *msg = NULL;
-    assert_int_equal(natsConnection_SubscribeSync(&sub, nc, "gusher.remote.>"), NATS_OK);
-    assert_int_equal(natsConnection_Flush(nc), NATS_OK);
+    natsConnection *nc = nats_server_client(rig.port);
+    natsSubscription *sub = nats_server_listen(nc, "gusher.remote.>");
     open_sink(0);
     assert_int_equal(rig_try(STR("a.b >"), STR("r*\xff"), STR("1")), ERR_OK);
     rig_wait_all(ERR_OK);
-    assert_int_equal(natsSubscription_NextMsg(&msg, sub, 5000), NATS_OK);
+    natsMsg *msg = nats_server_next(sub);
     assert_string_equal(natsMsg_GetSubject(msg), "gusher.remote.a=2Eb=20=3E.r=2A=FF");
     natsMsg_Destroy(msg);
     rig_close();
@@ -154,10 +113,8 @@ static void tells_apart_who_is_there(void **unused)
     (void)unused;
     enum { N = 3000 };
     start_plain();
-    natsConnection *nc = other_side();
-    natsSubscription *sub;
-    assert_int_equal(natsConnection_SubscribeSync(&sub, nc, "gusher.remote.app.there"), NATS_OK);
-    assert_int_equal(natsConnection_Flush(nc), NATS_OK);
+    natsConnection *nc = nats_server_client(rig.port);
+    natsSubscription *sub = nats_server_listen(nc, "gusher.remote.app.there");
     open_sink(0);
     for (unsigned i = 0; i < N; i++) {
         rig_submit("app", i % 2 ? "there" : "gone", "1");
@@ -187,11 +144,11 @@ static void does_not_wait_for_ever(void **unused)
 {
     (void)unused;
     open_sink(300);
-    int64_t before = rig_clock_ms();
+    int64_t before = peer_clock_ms();
     for (unsigned i = 0; i < 20; i++)
         rig_submit("app", "cmd", "1");
     rig_wait_all(ERR_TIMEOUT);
-    assert_in_range(rig_clock_ms() - before, 290, 5000);
+    assert_in_range(peer_clock_ms() - before, 290, 5000);
     rig_close();
 }
 
@@ -217,17 +174,17 @@ static void logs_in_and_never_logs_the_password(void **unused)
     (void)unused;
     char path[40];
     start_server((const char *const[]){"--user", "ali", "--pass", "sesame", NULL});
-    rig_open(rig_url("nats://ali:sesame@127.0.0.1:PORT", port));
+    rig_open(peer_url("nats://ali:sesame@127.0.0.1:PORT", rig.port));
     rig_submit("app", "cmd", "1");
     rig_wait_all(ERR_NOT_FOUND);
     rig_close();
-    int before = rig_catch_log(path);
-    rig_open_with((struct remote_options){.url = rig_url("nats://ali:sesame1@127.0.0.1:PORT", port),
-                                          .wait_ms = 1500});
+    int before = peer_catch_log(path);
+    rig_open_with((struct remote_options){
+        .url = peer_url("nats://ali:sesame1@127.0.0.1:PORT", rig.port), .wait_ms = 1500});
     rig_submit("app", "cmd", "\"sesame\"");
     rig_wait_all(ERR_TIMEOUT);
     rig_close();
-    const char *logged = rig_caught_log(path, before);
+    const char *logged = peer_caught_log(path, before);
     assert_non_null(strstr(logged, "remote_away"));
     assert_null(strstr(logged, "sesame"));
 }
@@ -236,14 +193,14 @@ static void comes_back_when_it_was_refused(void **unused)
 {
     (void)unused;
     start_server((const char *const[]){"--user", "ali", "--pass", "other", NULL});
-    rig_open_with((struct remote_options){.url = rig_url("nats://ali:sesame@127.0.0.1:PORT", port),
-                                          .wait_ms = 1500});
+    rig_open_with((struct remote_options){
+        .url = peer_url("nats://ali:sesame@127.0.0.1:PORT", rig.port), .wait_ms = 1500});
     rig_submit("app", "cmd", "1");
     rig_wait_all(ERR_TIMEOUT);
-    rig_kill(&server);
+    peer_kill(&rig.server);
     start_server((const char *const[]){"--user", "ali", "--pass", "sesame", NULL});
     /* The next attempt may still be some way off. */
-    RIG_UNTIL(
+    WAIT_UNTIL(
         (rig_submit("app", "cmd", "1"), rig_wait(), rig.how[rig.submitted - 1] == ERR_NOT_FOUND));
     rig_close();
 }
@@ -255,7 +212,7 @@ static void ends_with_jobs_under_way(void **unused)
     open_sink(0);
     rig_submit("app", "cmd", "1");
     rig_wait_all(ERR_NOT_FOUND);
-    rig_freeze(server);
+    peer_freeze(rig.server);
     for (unsigned i = 0; i < 2000; i++)
         rig_submit("app", "cmd", "1");
     rig_close();
@@ -267,14 +224,14 @@ static void gives_up_a_silent_peer(void **unused)
     (void)unused;
     start_plain();
     rig_open_with((struct remote_options){
-        .url = rig_url("nats://127.0.0.1:PORT", port), .answer_ms = 300, .wait_ms = 30000});
+        .url = peer_url("nats://127.0.0.1:PORT", rig.port), .answer_ms = 300, .wait_ms = 30000});
     rig_submit("app", "cmd", "1");
     rig_wait_all(ERR_NOT_FOUND);
-    rig_freeze(server);
+    peer_freeze(rig.server);
     rig_submit("app", "cmd", "1");
     rig_wait();
     assert_int_equal(rig.how[1], ERR_TIMEOUT);
-    rig_thaw(server);
+    peer_thaw(rig.server);
     rig_submit("app", "cmd", "1");
     rig_wait();
     assert_int_equal(rig.how[2], ERR_NOT_FOUND);
@@ -359,7 +316,7 @@ static void a_worker_alone_is_no_stream(void **unused)
     rig_submit("app", "cmd", "1");
     rig_wait();
     assert_int_equal(rig.how[1], ERR_NOT_FOUND);
-    RIG_UNTIL((rig_submit("app", "cmd", "1"), rig_wait(), rig.how[rig.submitted - 1] == ERR_OK));
+    WAIT_UNTIL((rig_submit("app", "cmd", "1"), rig_wait(), rig.how[rig.submitted - 1] == ERR_OK));
     assert_int_equal(count_kept(side, "GUSHER_REMOTE"), 1);
     rig_close();
     close_side(side);
@@ -376,8 +333,8 @@ static void answers_once_when_the_peer_dies(void **unused)
         unsigned before = rig.submitted;
         for (unsigned i = 0; i < N / DEATHS; i++)
             rig_submit("app", "cmd", "1");
-        RIG_UNTIL(rig_answered() > before + 20);
-        rig_kill(&server);
+        WAIT_UNTIL(rig_answered() > before + 20);
+        peer_kill(&rig.server);
         start_with_streams();
     }
     rig_wait();
@@ -387,7 +344,7 @@ static void answers_once_when_the_peer_dies(void **unused)
 
     struct side side = stream_side();
     jsStreamInfo *info = NULL;
-    RIG_UNTIL(js_GetStreamInfo(&info, side.js, "GUSHER_REMOTE", NULL, NULL) == NATS_OK);
+    WAIT_UNTIL(js_GetStreamInfo(&info, side.js, "GUSHER_REMOTE", NULL, NULL) == NATS_OK);
     memset(kept, 0, sizeof(kept));
     for (uint64_t i = info->State.FirstSeq; i <= info->State.LastSeq; i++) {
         natsMsg *msg = NULL;
@@ -409,7 +366,7 @@ static void a_server_may_come_back_with_streams(void **unused)
     open_sink(20000);
     rig_submit("app", "cmd", "1");
     rig_wait_all(ERR_NOT_FOUND);
-    rig_kill(&server);
+    peer_kill(&rig.server);
     start_with_streams();
     rig_submit("app", "cmd", "1");
     rig_wait();
@@ -420,26 +377,24 @@ static void a_server_may_come_back_with_streams(void **unused)
     rig_close();
 }
 
-#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(gives_a_worker_the_job),
-        WITH_FOLDER(names_become_tokens),
-        WITH_FOLDER(tells_apart_who_is_there),
-        WITH_FOLDER(waits_for_a_peer_that_comes_late),
-        WITH_FOLDER(does_not_wait_for_ever),
-        WITH_FOLDER(a_job_may_be_too_large),
-        WITH_FOLDER(logs_in_and_never_logs_the_password),
-        WITH_FOLDER(comes_back_when_it_was_refused),
-        WITH_FOLDER(ends_with_jobs_under_way),
-        WITH_FOLDER(gives_up_a_silent_peer),
-        WITH_FOLDER(a_stream_keeps_jobs_for_later),
-        WITH_FOLDER(uses_the_stream_that_is_there),
-        WITH_FOLDER(a_worker_alone_is_no_stream),
-        WITH_FOLDER(answers_once_when_the_peer_dies),
-        WITH_FOLDER(a_server_may_come_back_with_streams),
+        RIG_TEST(gives_a_worker_the_job),
+        RIG_TEST(names_become_tokens),
+        RIG_TEST(tells_apart_who_is_there),
+        RIG_TEST(waits_for_a_peer_that_comes_late),
+        RIG_TEST(does_not_wait_for_ever),
+        RIG_TEST(a_job_may_be_too_large),
+        RIG_TEST(logs_in_and_never_logs_the_password),
+        RIG_TEST(comes_back_when_it_was_refused),
+        RIG_TEST(ends_with_jobs_under_way),
+        RIG_TEST(gives_up_a_silent_peer),
+        RIG_TEST(a_stream_keeps_jobs_for_later),
+        RIG_TEST(uses_the_stream_that_is_there),
+        RIG_TEST(a_worker_alone_is_no_stream),
+        RIG_TEST(answers_once_when_the_peer_dies),
+        RIG_TEST(a_server_may_come_back_with_streams),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     nats_Close();

@@ -1,21 +1,17 @@
 #include <hiredis/hiredis.h>
 #include "remote_rig.h"
 
-static struct rig_folder folder;
-static unsigned port;
-static pid_t server;
-
 static void start_server(const char *password)
 {
     char number[16];
-    snprintf(number, sizeof(number), "%u", port);
+    snprintf(number, sizeof(number), "%u", rig.port);
     const char *words[] = {"redis-server",
                            "--port",
                            number,
                            "--save",
                            "",
                            "--dir",
-                           folder.path,
+                           rig.folder.path,
                            "--bind",
                            "127.0.0.1",
                            "--appendonly",
@@ -25,26 +21,8 @@ static void start_server(const char *password)
                            password ? "--requirepass" : NULL,
                            password,
                            NULL};
-    server = rig_run(words);
-    rig_wait_for_port(port);
-}
-
-static int set_up(void **unused)
-{
-    (void)unused;
-    rig_folder_make(&folder);
-    port = rig_free_port();
-    return 0;
-}
-
-static int tear_down(void **unused)
-{
-    (void)unused;
-    remote_free(rig.sink); /* when a test failed */
-    rig.sink = NULL;
-    rig_kill(&server);
-    rig_folder_remove(&folder);
-    return 0;
+    rig.server = peer_run(words);
+    peer_wait_for_port(rig.port);
 }
 
 static redisReply *ask(const char *format, ...)
@@ -53,9 +31,9 @@ static redisReply *ask(const char *format, ...)
     redisReply *reply = NULL;
     va_list args;
     /* A server that has just begun may still load its file. */
-    for (int64_t end = rig_clock_ms() + RIG_WAIT_MS;; rig_pause()) {
-        assert_true(rig_clock_ms() < end);
-        c = redisConnect("127.0.0.1", (int)port);
+    for (int64_t end = peer_clock_ms() + PEER_WAIT_MS;; peer_pause()) {
+        assert_true(peer_clock_ms() < end);
+        c = redisConnect("127.0.0.1", (int)rig.port);
         assert_non_null(c);
         va_start(args, format);
         reply = c->err ? NULL : redisvCommand(c, format, args);
@@ -73,7 +51,7 @@ static void appends_in_order(void **unused)
     (void)unused;
     enum { N = 3000 };
     start_server(NULL);
-    rig_open(rig_url("redis://127.0.0.1:PORT", port));
+    rig_open(peer_url("redis://127.0.0.1:PORT", rig.port));
     for (unsigned i = 0; i < N; i++)
         rig_submit("app", "job", "{\"b\":1e400, \"a\" : 0.1}");
     rig_wait_all(ERR_OK);
@@ -96,7 +74,7 @@ static void takes_names_of_any_bytes(void **unused)
 {
     (void)unused;
     start_server(NULL);
-    rig_open(rig_url("redis://localhost:PORT/", port));
+    rig_open(peer_url("redis://localhost:PORT/", rig.port));
     assert_int_equal(rig_try(STR("a b\0%s\r\n"), STR("r*\xff"), STR("null")), ERR_OK);
     rig_wait_all(ERR_OK);
     redisReply *n = ask("LLEN %b", "a b\0%s\r\n@r*\xff", (size_t)12);
@@ -109,15 +87,15 @@ static void logs_in_and_selects(void **unused)
 {
     (void)unused;
     start_server("p@ss word");
-    rig_open(rig_url("redis://:p%40ss%20word@127.0.0.1:PORT/3", port));
+    rig_open(peer_url("redis://:p%40ss%20word@127.0.0.1:PORT/3", rig.port));
     rig_submit("a", "r", "1");
     rig_wait_all(ERR_OK);
     rig_close();
-    rig_open(rig_url("redis://default:p%40ss%20word@127.0.0.1:PORT/3", port));
+    rig_open(peer_url("redis://default:p%40ss%20word@127.0.0.1:PORT/3", rig.port));
     rig_submit("a", "r", "1");
     rig_wait_all(ERR_OK);
     rig_close();
-    redisContext *c = redisConnect("127.0.0.1", (int)port);
+    redisContext *c = redisConnect("127.0.0.1", (int)rig.port);
     freeReplyObject(redisCommand(c, "AUTH %s", "p@ss word"));
     freeReplyObject(redisCommand(c, "SELECT 3"));
     redisReply *n = redisCommand(c, "LLEN a@r");
@@ -135,12 +113,12 @@ static void never_logs_the_password(void **unused)
                                        "redis://ali:sesame@127.0.0.1:PORT",
                                        "redis://127.0.0.1:PORT"};
     for (unsigned i = 0; i < 3; i++) {
-        int before = rig_catch_log(path);
-        rig_open_with((struct remote_options){.url = rig_url(urls[i], port), .wait_ms = 300});
+        int before = peer_catch_log(path);
+        rig_open_with((struct remote_options){.url = peer_url(urls[i], rig.port), .wait_ms = 300});
         rig_submit("a", "r", "\"sesame\"");
         rig_wait_all(ERR_TIMEOUT);
         rig_close();
-        const char *logged = rig_caught_log(path, before);
+        const char *logged = peer_caught_log(path, before);
         assert_non_null(strstr(logged, "remote_away"));
         assert_null(strstr(logged, "sesame"));
     }
@@ -151,7 +129,7 @@ static void an_error_is_that_jobs_alone(void **unused)
     (void)unused;
     start_server(NULL);
     freeReplyObject(ask("SET a@text 1"));
-    rig_open(rig_url("redis://127.0.0.1:PORT", port));
+    rig_open(peer_url("redis://127.0.0.1:PORT", rig.port));
     for (unsigned i = 0; i < 50; i++)
         rig_submit("a", i % 5 == 2 ? "text" : "list", "1");
     rig_wait();
@@ -163,8 +141,8 @@ static void an_error_is_that_jobs_alone(void **unused)
 static void waits_for_a_peer_that_comes_late(void **unused)
 {
     (void)unused;
-    rig_open_with(
-        (struct remote_options){.url = rig_url("redis://127.0.0.1:PORT", port), .wait_ms = 20000});
+    rig_open_with((struct remote_options){.url = peer_url("redis://127.0.0.1:PORT", rig.port),
+                                          .wait_ms = 20000});
     for (unsigned i = 0; i < 20; i++)
         rig_submit("a", "r", "1");
     start_server(NULL);
@@ -178,13 +156,13 @@ static void waits_for_a_peer_that_comes_late(void **unused)
 static void does_not_wait_for_ever(void **unused)
 {
     (void)unused;
-    rig_open_with(
-        (struct remote_options){.url = rig_url("redis://127.0.0.1:PORT", port), .wait_ms = 300});
-    int64_t before = rig_clock_ms();
+    rig_open_with((struct remote_options){.url = peer_url("redis://127.0.0.1:PORT", rig.port),
+                                          .wait_ms = 300});
+    int64_t before = peer_clock_ms();
     for (unsigned i = 0; i < 20; i++)
         rig_submit("a", "r", "1");
     rig_wait_all(ERR_TIMEOUT);
-    assert_in_range(rig_clock_ms() - before, 290, 5000);
+    assert_in_range(peer_clock_ms() - before, 290, 5000);
     rig_close();
 }
 
@@ -204,14 +182,14 @@ static void answers_once_when_the_peer_dies(void **unused)
     (void)unused;
     enum { N = 1500, DEATHS = 3 };
     start_server(NULL);
-    rig_open_with(
-        (struct remote_options){.url = rig_url("redis://127.0.0.1:PORT", port), .wait_ms = 20000});
+    rig_open_with((struct remote_options){.url = peer_url("redis://127.0.0.1:PORT", rig.port),
+                                          .wait_ms = 20000});
     for (unsigned death = 0; death < DEATHS; death++) {
         unsigned before = rig.submitted;
         for (unsigned i = 0; i < N / DEATHS; i++)
             rig_submit("a", "r", "1");
-        RIG_UNTIL(rig_answered() > before + 50);
-        rig_kill(&server);
+        WAIT_UNTIL(rig_answered() > before + 50);
+        peer_kill(&rig.server);
         start_server(NULL);
     }
     rig_wait();
@@ -230,15 +208,15 @@ static void gives_up_a_silent_peer(void **unused)
     (void)unused;
     start_server(NULL);
     rig_open_with((struct remote_options){
-        .url = rig_url("redis://127.0.0.1:PORT", port), .answer_ms = 300, .wait_ms = 20000});
+        .url = peer_url("redis://127.0.0.1:PORT", rig.port), .answer_ms = 300, .wait_ms = 20000});
     rig_submit("a", "r", "1");
     rig_wait_all(ERR_OK);
-    rig_freeze(server);
+    peer_freeze(rig.server);
     for (unsigned i = 0; i < 20; i++)
         rig_submit("a", "r", "1");
     rig_wait();
     assert_int_equal(rig_count(ERR_AWAY), 20);
-    rig_thaw(server);
+    peer_thaw(rig.server);
     rig_submit("a", "r", "1");
     rig_wait();
     assert_int_equal(rig.how[21], ERR_OK);
@@ -249,31 +227,29 @@ static void ends_with_jobs_under_way(void **unused)
 {
     (void)unused;
     start_server(NULL);
-    rig_open(rig_url("redis://127.0.0.1:PORT", port));
+    rig_open(peer_url("redis://127.0.0.1:PORT", rig.port));
     rig_submit("a", "r", "1");
     rig_wait_all(ERR_OK);
-    rig_freeze(server);
+    peer_freeze(rig.server);
     for (unsigned i = 0; i < 2000; i++)
         rig_submit("a", "r", "1");
     rig_close();
     assert_int_equal(rig_count(ERR_AWAY), 2000);
 }
 
-#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(appends_in_order),
-        WITH_FOLDER(takes_names_of_any_bytes),
-        WITH_FOLDER(logs_in_and_selects),
-        WITH_FOLDER(never_logs_the_password),
-        WITH_FOLDER(an_error_is_that_jobs_alone),
-        WITH_FOLDER(waits_for_a_peer_that_comes_late),
-        WITH_FOLDER(does_not_wait_for_ever),
-        WITH_FOLDER(answers_once_when_the_peer_dies),
-        WITH_FOLDER(gives_up_a_silent_peer),
-        WITH_FOLDER(ends_with_jobs_under_way),
+        RIG_TEST(appends_in_order),
+        RIG_TEST(takes_names_of_any_bytes),
+        RIG_TEST(logs_in_and_selects),
+        RIG_TEST(never_logs_the_password),
+        RIG_TEST(an_error_is_that_jobs_alone),
+        RIG_TEST(waits_for_a_peer_that_comes_late),
+        RIG_TEST(does_not_wait_for_ever),
+        RIG_TEST(answers_once_when_the_peer_dies),
+        RIG_TEST(gives_up_a_silent_peer),
+        RIG_TEST(ends_with_jobs_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
