@@ -3,40 +3,16 @@
  *
  * The input is a list of lines. The first byte of each says whether the rest is a command, and of
  * which socket, or a message from the bus, and of which kind. */
-/* Six of jansson's names are ours as well; here they get others. */
-#define JSON_OBJECT JANSSON_OBJECT
-#define JSON_ARRAY  JANSSON_ARRAY
-#define JSON_STRING JANSSON_STRING
-#define JSON_TRUE   JANSSON_TRUE
-#define JSON_FALSE  JANSSON_FALSE
-#define JSON_NULL   JANSSON_NULL
-#include <jansson.h>
-#undef JSON_OBJECT
-#undef JSON_ARRAY
-#undef JSON_STRING
-#undef JSON_TRUE
-#undef JSON_FALSE
-#undef JSON_NULL
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "fuzz_check.h"
+#include "jansson_beside.h"
 #include "hub_check.h"
 #include "names_text.h"
 #include "proto/proto.h"
-#include <stdio.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { INPUT_MAX = 4096, SOCKETS = 4, SUBSCRIPTIONS_MAX = 8 };
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static struct hub *hub;
 static struct hub_socket sockets[SOCKETS];

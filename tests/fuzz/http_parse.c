@@ -5,10 +5,7 @@
  * the limits. */
 #include "http_story.h"
 #include "mem_count.h"
-#include <stdint.h>
-#include <stdio.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "fuzz_check.h"
 
 enum {
     INPUT_MAX = 4096,
@@ -19,14 +16,6 @@ enum {
      * hold the old one beside the new. */
     HELD_MAX = 4 * (HTTP_TARGET_MAX + HTTP_HEADERS_MAX + BODY_MAX),
 };
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static void expand(struct buf *out, struct str recipe)
 {

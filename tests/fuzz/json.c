@@ -1,36 +1,10 @@
 /* json.c - json_parse against jansson, the walk against the text, and quoting against decoding. */
-/* Six of jansson's names are ours as well; here they get others. Its macros that use them,
- * json_is_string and the like, cannot be used then. */
-#define JSON_OBJECT JANSSON_OBJECT
-#define JSON_ARRAY  JANSSON_ARRAY
-#define JSON_STRING JANSSON_STRING
-#define JSON_TRUE   JANSSON_TRUE
-#define JSON_FALSE  JANSSON_FALSE
-#define JSON_NULL   JANSSON_NULL
-#include <jansson.h>
-#undef JSON_OBJECT
-#undef JSON_ARRAY
-#undef JSON_STRING
-#undef JSON_TRUE
-#undef JSON_FALSE
-#undef JSON_NULL
 #include "base/json.h"
 #include "base/utf8.h"
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "fuzz_check.h"
+#include "jansson_beside.h"
 
 enum { INPUT_MAX = 8192 }; /* the comparison of objects is quadratic */
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static bool lies_in(struct str part, struct str whole)
 {

@@ -6,20 +6,9 @@
 #include "ws/frame.h"
 #include "base/utf8.h"
 #include "mem_count.h"
-#include <stdint.h>
-#include <stdio.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+#include "fuzz_check.h"
 
 enum { INPUT_MAX = 8192, OVERHEAD_MAX = 512 };
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 static void make_frames(struct buf *out, struct str recipe)
 {

@@ -1,5 +1,6 @@
 #include "auth/jwt.h"
 #include "base/json.h"
+#include "file_text.h"
 #include <cjose/base64.h>
 #include <cjose/util.h>
 #include <openssl/bn.h>
@@ -710,14 +711,9 @@ static bool is_rs(struct json jwk)
 static void vectors_of_signatures(void **unused)
 {
     (void)unused;
-    FILE *in = fopen(TEST_SHARED_DIR "/testdata/jws/json_web_signature_test.json", "rb");
-    if (!in)
-        skip();
     struct buf file = BUF_INIT;
-    size_t n;
-    while ((n = fread(buf_reserve(&file, 65536), 1, 65536, in)) > 0)
-        file.len += n;
-    fclose(in);
+    if (!file_text(&file, TEST_SHARED_DIR "/testdata/jws/json_web_signature_test.json"))
+        skip();
 
     struct json root, groups, group, key, list, test, value;
     struct json_iter group_it, test_it;

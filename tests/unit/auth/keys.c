@@ -1,5 +1,6 @@
 #include "auth/keys.h"
 #include "base/json.h"
+#include "file_text.h"
 #include <cjose/base64.h>
 #include <cjose/util.h>
 #include <openssl/bn.h>
@@ -400,14 +401,9 @@ static bool has_comment(struct json group, const char *comment)
 static void vectors_of_keys(void **unused)
 {
     (void)unused;
-    FILE *in = fopen(TEST_SHARED_DIR "/testdata/jws/json_web_key_test.json", "rb");
-    if (!in)
-        skip();
     struct buf file = BUF_INIT;
-    size_t n;
-    while ((n = fread(buf_reserve(&file, 65536), 1, 65536, in)) > 0)
-        file.len += n;
-    fclose(in);
+    if (!file_text(&file, TEST_SHARED_DIR "/testdata/jws/json_web_key_test.json"))
+        skip();
 
     struct json root, groups, group, key;
     struct json_iter it;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "ticket_check.h"
 
 #define NOW 1700000000
 
@@ -72,27 +73,12 @@ static struct buf issued(struct tickets *t, struct str json, double now_s)
 
 static void expect_error(struct tickets *t, struct str ticket, double now_s, enum err expected)
 {
-    struct claims *c = NULL;
-    assert_int_equal(ticket_redeem(t, ticket, at(now_s), &c), expected);
-    assert_null(c);
-    assert_int_equal(ERR_peek_error(), 0);
+    ticket_expect_error(t, ticket, at(now_s), expected);
 }
 
-/* The claims are those of `json`, to the last of them. */
 static void expect_claims(struct tickets *t, struct str ticket, double now_s, struct str json)
 {
-    struct buf expected = BUF_INIT, got = BUF_INIT;
-    struct claims *c = NULL, *original = NULL;
-    assert_int_equal(claims_from_judged_json(&original, json), ERR_OK);
-    assert_int_equal(ticket_redeem(t, ticket, at(now_s), &c), ERR_OK);
-    claims_write_json(&expected, original);
-    claims_write_json(&got, c);
-    assert_true(str_eq(buf_as_str(&got), buf_as_str(&expected)));
-    assert_true(c->exp_s == original->exp_s);
-    claims_unref(c);
-    claims_unref(original);
-    buf_fini(&expected);
-    buf_fini(&got);
+    ticket_expect_claims(t, ticket, at(now_s), json);
 }
 
 #define ANN                                                                                        \
@@ -100,22 +86,11 @@ static void expect_claims(struct tickets *t, struct str ticket, double now_s, st
         "\"remotes\":{\"x\":true}},\"aud\":[\"b\"],\"exp\":1700000001,\"nbf\":1699999999.5,"       \
         "\"iat\":1699999999,\"iss\":\"i\",\"jti\":\"j\",\"sub\":\"s\",\"other\":1}")
 
-/* As many permissions as there may be; their names are short, for the JWT has a limit as well. */
-static struct buf many_permissions(void)
-{
-    struct buf json = BUF_INIT;
-    buf_str(&json, STR("{\"gusher\":{\"channels\":["));
-    for (unsigned i = 0; i < JWT_CHANNELS_MAX; i++)
-        buf_printf(&json, "%s\"%c\"", i ? "," : "", 'a' + (char)(i % 26));
-    buf_str(&json, STR("]}}"));
-    return json;
-}
-
 static void carries_all_permissions(void **unused)
 {
     (void)unused;
     struct tickets *t = bare(keys);
-    struct buf json = many_permissions(), ticket = issued(t, buf_as_str(&json), NOW);
+    struct buf json = ticket_many_permissions(), ticket = issued(t, buf_as_str(&json), NOW);
     expect_claims(t, buf_as_str(&ticket), NOW, buf_as_str(&json));
     buf_fini(&ticket);
     buf_fini(&json);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 #include "auth/base64url.h"
+#include "ticket_check.h"
 
 #define NOW    1700000000
 #define SECRET "a secret of the cluster"
@@ -93,37 +94,10 @@ static struct issued issued_to(struct tickets *t, unsigned user, int64_t ms)
     return i;
 }
 
-static void expect_error(struct tickets *t, struct str ticket, struct ticket_time now,
-                         enum err expected)
-{
-    struct claims *c = NULL;
-    assert_int_equal(ticket_redeem(t, ticket, now, &c), expected);
-    assert_null(c);
-    assert_int_equal(ERR_peek_error(), 0);
-}
-
-/* The claims are those of `json`, to the last of them. */
-static void expect_claims(struct tickets *t, struct str ticket, struct ticket_time now,
-                          struct str json)
-{
-    struct buf expected = BUF_INIT, got = BUF_INIT;
-    struct claims *c = NULL, *original = NULL;
-    assert_int_equal(claims_from_judged_json(&original, json), ERR_OK);
-    assert_int_equal(ticket_redeem(t, ticket, now, &c), ERR_OK);
-    claims_write_json(&expected, original);
-    claims_write_json(&got, c);
-    assert_true(str_eq(buf_as_str(&got), buf_as_str(&expected)));
-    assert_true(c->exp_s == original->exp_s);
-    claims_unref(c);
-    claims_unref(original);
-    buf_fini(&expected);
-    buf_fini(&got);
-}
-
 static void expect_user(struct tickets *t, struct str ticket, struct ticket_time now, unsigned user)
 {
     struct buf json = user_json(user);
-    expect_claims(t, ticket, now, buf_as_str(&json));
+    ticket_expect_claims(t, ticket, now, buf_as_str(&json));
     buf_fini(&json);
 }
 
@@ -139,16 +113,16 @@ static void opens_wherever_the_note_came(void **unused)
     struct tickets *here = shared(SECRET), *there = shared(SECRET);
     struct issued i = issued(here, ANN, 0);
     struct str ticket = buf_as_str(&i.ticket);
-    expect_claims(here, ticket, at(0), ANN);
-    expect_error(there, ticket, there_at(0), ERR_AGAIN);
+    ticket_expect_claims(here, ticket, at(0), ANN);
+    ticket_expect_error(there, ticket, there_at(0), ERR_AGAIN);
     assert_int_equal(tickets_take_note(there, buf_as_str(&i.note), THERE_MS + 10), ERR_OK);
     for (unsigned n = 0; n < 3; n++) {
-        expect_claims(here, ticket, at(2000), ANN);
-        expect_claims(there, ticket, there_at(2000), ANN);
+        ticket_expect_claims(here, ticket, at(2000), ANN);
+        ticket_expect_claims(there, ticket, there_at(2000), ANN);
     }
     /* The issuer is gone. */
     tickets_free(here);
-    expect_claims(there, ticket, there_at(3000), ANN);
+    ticket_expect_claims(there, ticket, there_at(3000), ANN);
     issued_fini(&i);
     tickets_free(there);
 }
@@ -183,10 +157,11 @@ static void lives_for_a_minute_from_issue_and_from_note(void **unused)
     assert_int_equal(tickets_take_note(there, buf_as_str(&i.note), THERE_MS + 300), ERR_OK);
     expect_user(here, ticket, at(TICKET_LIFE_MS - 1), 1);
     expect_user(there, ticket, there_at(TICKET_LIFE_MS + 299), 1);
-    expect_error(here, ticket, at(TICKET_LIFE_MS), ERR_EXPIRED);
-    expect_error(there, ticket, there_at(TICKET_LIFE_MS + 300), ERR_EXPIRED);
+    ticket_expect_error(here, ticket, at(TICKET_LIFE_MS), ERR_EXPIRED);
+    ticket_expect_error(there, ticket, there_at(TICKET_LIFE_MS + 300), ERR_EXPIRED);
     /* Nor does a clock of another thread that is a little behind bring it back. */
-    expect_error(here, ticket, (struct ticket_time){NOW + 60, TICKET_LIFE_MS - 1}, ERR_EXPIRED);
+    ticket_expect_error(here, ticket, (struct ticket_time){NOW + 60, TICKET_LIFE_MS - 1},
+                        ERR_EXPIRED);
     assert_int_equal(tickets_held(here), 0);
     assert_int_equal(tickets_held(there), 0);
     issued_fini(&i);
@@ -208,7 +183,7 @@ static void waits_for_notes_that_may_be_under_way(void **unused)
                  {5999, ERR_AGAIN},         {6000, ERR_NOT_FOUND},  {59999, ERR_NOT_FOUND},
                  {60000, ERR_EXPIRED},      {3600000, ERR_EXPIRED}};
     for (unsigned n = 0; n < sizeof cases / sizeof *cases; n++)
-        expect_error(there, buf_as_str(&i.ticket), there_at(cases[n].ms), cases[n].e);
+        ticket_expect_error(there, buf_as_str(&i.ticket), there_at(cases[n].ms), cases[n].e);
     issued_fini(&i);
     tickets_free(here);
     tickets_free(there);
@@ -221,9 +196,9 @@ static void of_another_secret_is_unknown_at_once(void **unused)
     struct tickets *others[] = {shared("another secret of a cluster"), shared(SECRET " ")};
     struct issued i = issued_to(t, 1, 0);
     for (unsigned n = 0; n < 2; n++) {
-        expect_error(others[n], buf_as_str(&i.ticket), at(0), ERR_NOT_FOUND);
+        ticket_expect_error(others[n], buf_as_str(&i.ticket), at(0), ERR_NOT_FOUND);
         assert_int_equal(tickets_take_note(others[n], buf_as_str(&i.note), 0), ERR_OK);
-        expect_error(others[n], buf_as_str(&i.ticket), at(0), ERR_NOT_FOUND);
+        ticket_expect_error(others[n], buf_as_str(&i.ticket), at(0), ERR_NOT_FOUND);
         tickets_free(others[n]);
     }
     issued_fini(&i);
@@ -251,14 +226,14 @@ static void any_change_of_the_text_makes_it_unknown(void **unused)
     text[TICKET_UUID_LEN] = '0';
     for (size_t len = 0; len <= sizeof text; len++)
         if (len != TICKET_UUID_LEN)
-            expect_error(t, str_make(text, len), at(0), ERR_NOT_FOUND);
+            ticket_expect_error(t, str_make(text, len), at(0), ERR_NOT_FOUND);
     for (unsigned at_byte = 0; at_byte < TICKET_UUID_LEN; at_byte++)
         for (int c = 0; c < 256; c++) {
             memcpy(text, i.ticket.p, TICKET_UUID_LEN);
             if (text[at_byte] == (char)c)
                 continue;
             text[at_byte] = (char)c;
-            expect_error(t, str_make(text, TICKET_UUID_LEN), at(0), ERR_NOT_FOUND);
+            ticket_expect_error(t, str_make(text, TICKET_UUID_LEN), at(0), ERR_NOT_FOUND);
         }
     expect_user(t, buf_as_str(&i.ticket), at(0), 1);
     issued_fini(&i);
@@ -300,7 +275,7 @@ static void notes_are_read_strictly(void **unused)
         /* Behind its bytes the id is that of the ticket. */
         if (n + 1 == NOTE_LEFT_AT) {
             assert_int_equal(tickets_held(t), 8 * 255);
-            expect_error(t, buf_as_str(&i.ticket), at(0), ERR_AGAIN);
+            ticket_expect_error(t, buf_as_str(&i.ticket), at(0), ERR_AGAIN);
         } else if (n >= NOTE_LEFT_AT) {
             n_held = tickets_held(t);
             assert_int_equal(n_held, 8 * 255 + 1);
@@ -363,7 +338,7 @@ static void a_note_that_comes_twice_changes_nothing(void **unused)
     assert_int_equal(tickets_held(there), 1);
     expect_user(there, buf_as_str(&i.ticket), there_at(59999), 1);
     expect_user(here, buf_as_str(&i.ticket), at(59999), 1);
-    expect_error(there, buf_as_str(&i.ticket), there_at(60000), ERR_EXPIRED);
+    ticket_expect_error(there, buf_as_str(&i.ticket), there_at(60000), ERR_EXPIRED);
     issued_fini(&i);
     issued_fini(&other);
     tickets_free(here);
@@ -407,26 +382,15 @@ static void expires_in_order_of_time_not_of_coming(void **unused)
     tickets_free(there);
 }
 
-/* As many permissions as there may be. */
-static struct buf many_permissions(void)
-{
-    struct buf json = BUF_INIT;
-    buf_str(&json, STR("{\"gusher\":{\"channels\":["));
-    for (unsigned i = 0; i < JWT_CHANNELS_MAX; i++)
-        buf_printf(&json, "%s\"%c\"", i ? "," : "", 'a' + (char)(i % 26));
-    buf_str(&json, STR("]}}"));
-    return json;
-}
-
 static void carries_all_permissions(void **unused)
 {
     (void)unused;
     struct tickets *here = shared(SECRET), *there = shared(SECRET);
-    struct buf json = many_permissions();
+    struct buf json = ticket_many_permissions();
     struct issued i = issued(here, buf_as_str(&json), 0);
     assert_int_equal(tickets_take_note(there, buf_as_str(&i.note), THERE_MS), ERR_OK);
-    expect_claims(here, buf_as_str(&i.ticket), at(0), buf_as_str(&json));
-    expect_claims(there, buf_as_str(&i.ticket), there_at(0), buf_as_str(&json));
+    ticket_expect_claims(here, buf_as_str(&i.ticket), at(0), buf_as_str(&json));
+    ticket_expect_claims(there, buf_as_str(&i.ticket), there_at(0), buf_as_str(&json));
     issued_fini(&i);
     buf_fini(&json);
     tickets_free(here);
@@ -438,7 +402,7 @@ static void holds_so_many_bytes(void **unused)
 {
     (void)unused;
     struct tickets *t = shared(SECRET), *other = shared(SECRET);
-    struct buf json = many_permissions(), jwt = jwt_of(buf_as_str(&json)), out = BUF_INIT,
+    struct buf json = ticket_many_permissions(), jwt = jwt_of(buf_as_str(&json)), out = BUF_INIT,
                note = BUF_INIT;
     struct claims *c;
     assert_int_equal(claims_from_judged_json(&c, buf_as_str(&json)), ERR_OK);
@@ -456,10 +420,10 @@ static void holds_so_many_bytes(void **unused)
 
     struct issued strange = issued(other, buf_as_str(&json), 1000);
     assert_int_equal(tickets_take_note(t, buf_as_str(&strange.note), 1000), ERR_FULL);
-    expect_error(t, buf_as_str(&strange.ticket), at(1000), ERR_AGAIN);
+    ticket_expect_error(t, buf_as_str(&strange.ticket), at(1000), ERR_AGAIN);
     /* The first one's minute is over. */
     assert_int_equal(tickets_take_note(t, buf_as_str(&strange.note), TICKET_LIFE_MS), ERR_OK);
-    expect_claims(t, buf_as_str(&strange.ticket), at(TICKET_LIFE_MS), buf_as_str(&json));
+    ticket_expect_claims(t, buf_as_str(&strange.ticket), at(TICKET_LIFE_MS), buf_as_str(&json));
     assert_int_equal(ticket_issue(t, buf_as_str(&jwt), c, at(TICKET_LIFE_MS), &out, &note),
                      ERR_FULL);
     assert_int_equal(tickets_held(t), n);
@@ -489,7 +453,7 @@ static void holds_so_many(void **unused)
     assert_int_equal(ticket_issue(t, buf_as_str(&jwt), c, at(0), &out, &note), ERR_FULL);
     struct issued strange = issued(other, STR("{}"), 0);
     assert_int_equal(tickets_take_note(t, buf_as_str(&strange.note), 0), ERR_FULL);
-    expect_claims(t, buf_as_str(&out), at(0), STR("{}"));
+    ticket_expect_claims(t, buf_as_str(&out), at(0), STR("{}"));
     assert_int_equal(tickets_held(t), TICKETS_MAX);
     assert_int_equal(tickets_take_note(t, buf_as_str(&strange.note), TICKET_LIFE_MS), ERR_OK);
     assert_true(tickets_held(t) < TICKETS_MAX);
@@ -542,7 +506,7 @@ static void issuing_needs_a_jwt(void **unused)
     struct issued i = issued(t, buf_as_str(&json), 0);
     struct tickets *there = shared(SECRET);
     assert_int_equal(tickets_take_note(there, buf_as_str(&i.note), THERE_MS), ERR_OK);
-    expect_claims(there, buf_as_str(&i.ticket), there_at(0), STR("{}"));
+    ticket_expect_claims(there, buf_as_str(&i.ticket), there_at(0), STR("{}"));
     i.note.p[1] ^= 1;
     while (i.note.len <= NOTE_HEAD + JWT_BYTES_MAX / 4 * 3)
         buf_char(&i.note, ' ');

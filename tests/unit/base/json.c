@@ -1,5 +1,6 @@
 #include "base/json.h"
 #include "base/utf8.h"
+#include "file_text.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -234,13 +235,8 @@ static void reads_the_vectors(void **unused)
             continue;
         char name[1024];
         snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        FILE *in = fopen(name, "rb");
-        assert_non_null(in);
         struct buf text = BUF_INIT;
-        size_t len;
-        while ((len = fread(buf_reserve(&text, 4096), 1, 4096, in)) > 0)
-            text.len += len;
-        fclose(in);
+        assert_true(file_text(&text, name));
         bool accepted = judge(buf_as_str(&text)) == ERR_OK;
         if ((kind == 'y' && !accepted) || (kind == 'n' && accepted))
             fail_msg("%s: %s", entry->d_name, accepted ? "accepted" : "refused");
