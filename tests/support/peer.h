@@ -185,17 +185,23 @@ static inline int peer_catch_log(char path[40])
     return before;
 }
 
-/* What was logged since; the log goes where it went before. */
-static inline const char *peer_caught_log(char path[40], int before)
+static inline const char *peer_logged(const char *path)
 {
     static char all[1 << 16];
-    dup2(before, 2);
-    close(before);
     FILE *f = fopen(path, "r");
     assert_non_null(f);
     size_t len = fread(all, 1, sizeof(all) - 1, f);
     all[len] = 0;
     fclose(f);
+    return all;
+}
+
+/* What was logged since; the log goes where it went before. */
+static inline const char *peer_caught_log(const char *path, int before)
+{
+    dup2(before, 2);
+    close(before);
+    const char *all = peer_logged(path);
     unlink(path);
     return all;
 }

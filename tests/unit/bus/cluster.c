@@ -681,15 +681,24 @@ static void refuses_while_away_and_is_whole_again(void **unused)
 static void nothing_is_sure_while_away(void **unused)
 {
     (void)unused;
+    char path[40];
     struct member_rig *r = start(0, SLAVE | MASTER);
+    int log = peer_catch_log(path);
     peer_freeze(server);
     int64_t before = peer_clock_ms();
     listen_to(r, 0, false, STR("c"), true);
-    /* A server that stands still is noticed by the beats that do not come back. */
+    /* A server that stands still is noticed by the beats that do not come back, long before the
+     * connection is given up. */
     WAIT_UNTIL(!is_up(r));
-    assert_in_range(peer_clock_ms() - before, MEMBERS_DEAD_MS / 2, 3 * MEMBERS_DEAD_MS);
+    int64_t after = peer_clock_ms();
+    enum err e = publish(r, MSG_CHANNEL, STR("c"), STR("lost"));
+    enum err e_note = r->bus.share(r->bus.ctx, STR("lost"), &r->scratch);
+    WAIT_UNTIL(strstr(peer_logged(path), "bus_away"));
+    assert_non_null(strstr(peer_caught_log(path, log), "NATS does not answer"));
+    assert_in_range(after - before, MEMBERS_DEAD_MS / 2, 3 * MEMBERS_DEAD_MS);
+    assert_int_equal(e, ERR_AWAY);
+    assert_int_equal(e_note, ERR_AWAY);
     assert_int_equal(sure_of(r, 0), 0);
-    assert_int_equal(publish(r, MSG_CHANNEL, STR("c"), STR("lost")), ERR_AWAY);
     peer_thaw(server);
     WAIT_UNTIL(is_up(r) && sure_of(r, 0) == 1);
     assert_int_equal(publish(r, MSG_CHANNEL, STR("c"), STR("1")), ERR_OK);
