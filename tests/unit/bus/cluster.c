@@ -22,6 +22,11 @@ static pid_t server;
 
 /* ---- a member, and what its node was told ---- */
 
+struct gone {
+    uint32_t node;
+    bool left;
+};
+
 struct member_rig {
     struct cluster *cluster;
     char servers[200]; /* read as long as the member lives */
@@ -30,9 +35,9 @@ struct member_rig {
     uint64_t seq; /* of the last interest */
     pthread_mutex_t lock;
     struct buf messages; /* of each: "KIND app target event data\n" */
-    unsigned n_messages, n_lost, n_questions, n_parts;
+    unsigned n_messages, n_lost, n_questions, n_parts, n_away;
     uint64_t sure[WORKERS];     /* confirmed */
-    struct buf gone;            /* uint32_t each */
+    struct buf gone;            /* struct gone each */
     struct bus_question *asked; /* the last one; a reference */
     uint32_t asked_worker, asked_cursor;
     struct buf part_bytes; /* of all parts */
@@ -98,11 +103,20 @@ static void on_confirmed(void *ctx, unsigned worker, uint64_t seq)
     pthread_mutex_unlock(&r->lock);
 }
 
-static void on_gone(void *ctx, uint32_t node)
+static void on_gone(void *ctx, uint32_t node, bool left)
+{
+    struct member_rig *r = ctx;
+    const struct gone gone = {node, left};
+    pthread_mutex_lock(&r->lock);
+    buf_add(&r->gone, &gone, sizeof(gone));
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void on_away(void *ctx)
 {
     struct member_rig *r = ctx;
     pthread_mutex_lock(&r->lock);
-    buf_add(&r->gone, &node, sizeof(node));
+    r->n_away++;
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -124,6 +138,7 @@ static enum err try_start(struct member_rig *r, const struct cluster_options *o,
                                         .note = on_note,
                                         .confirmed = on_confirmed,
                                         .gone = on_gone,
+                                        .away = on_away,
                                         .lost = on_lost};
     return cluster_start(&r->cluster, o, &local, why, why_len);
 }
@@ -230,14 +245,26 @@ static unsigned so_far(struct member_rig *r, const unsigned *n)
     return copy;
 }
 
+enum how { NOT_GONE, SILENT, LEFT };
+
+/* How it was told last. */
+static enum how gone_how(struct member_rig *r, uint32_t node)
+{
+    enum how how = NOT_GONE;
+    struct gone g;
+    pthread_mutex_lock(&r->lock);
+    for (size_t at = 0; at < r->gone.len; at += sizeof(g)) {
+        memcpy(&g, r->gone.p + at, sizeof(g));
+        if (g.node == node)
+            how = g.left ? LEFT : SILENT;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return how;
+}
+
 static bool is_gone(struct member_rig *r, uint32_t node)
 {
-    bool found = false;
-    pthread_mutex_lock(&r->lock);
-    for (size_t at = 0; at < r->gone.len; at += sizeof(node))
-        found |= memcmp(r->gone.p + at, &node, sizeof(node)) == 0;
-    pthread_mutex_unlock(&r->lock);
-    return found;
+    return gone_how(r, node) != NOT_GONE;
 }
 
 static void forget_gone(struct member_rig *r)
@@ -249,7 +276,7 @@ static void forget_gone(struct member_rig *r)
 
 static bool is_up(struct member_rig *r)
 {
-    return r->bus.is_up(r->bus.ctx);
+    return r->bus.state(r->bus.ctx) == BUS_UP;
 }
 
 struct roster {
@@ -363,7 +390,7 @@ static void does_not_wait_for_ever(void **unused)
     int64_t before = peer_clock_ms();
     assert_int_equal(try_start(&members[0], &o, why, sizeof(why)), ERR_TIMEOUT);
     assert_in_range(peer_clock_ms() - before, 300, 8000);
-    assert_non_null(strstr(why, "NATS cannot be reached"));
+    assert_non_null(strstr(why, "NATS"));
     assert_null(members[0].cluster);
     o.servers = "http://127.0.0.1";
     assert_int_equal(try_start(&members[0], &o, why, sizeof(why)), ERR_PROTO);
@@ -434,6 +461,7 @@ static void members_come_and_go(void **unused)
     int64_t before = peer_clock_ms();
     WAIT_UNTIL(is_gone(master, 3) && is_gone(a, 3));
     assert_true(peer_clock_ms() - before < MEMBERS_DEAD_MS / 2);
+    assert_int_equal(gone_how(master, 3), LEFT);
     assert_int_equal(roster_of(master).n, WORKERS);
     assert_int_equal(roster_of(a).n, WORKERS);
     assert_false(is_gone(master, 2));
@@ -460,6 +488,7 @@ static void a_silent_node_is_gone(void **unused)
     }
     WAIT_UNTIL(is_gone(r, STRANGER));
     assert_in_range(peer_clock_ms() - last, MEMBERS_DEAD_MS - 50, 3 * MEMBERS_DEAD_MS);
+    assert_int_equal(gone_how(r, STRANGER), SILENT);
     assert_int_equal(roster_of(r).n, 0);
     natsSubscription_Destroy(to_stranger);
     natsConnection_Destroy(nc);
@@ -477,8 +506,32 @@ static void a_farewell_is_believed(void **unused)
     say(nc, WIRE_BYE);
     WAIT_UNTIL(is_gone(r, STRANGER));
     assert_true(peer_clock_ms() - before < MEMBERS_DEAD_MS / 2);
+    assert_int_equal(gone_how(r, STRANGER), LEFT);
     assert_int_equal(roster_of(r).n, 0);
     natsConnection_Destroy(nc);
+}
+
+/* Nobody waits for its answers any longer, but it is there. */
+static void who_is_leaving_is_not_asked(void **unused)
+{
+    (void)unused;
+    struct member_rig *master = start(0, MASTER), *a = start(1, SLAVE), *b = start(2, SLAVE);
+    WAIT_UNTIL(roster_of(master).n == 2 * WORKERS);
+    listen_to(a, 0, false, STR("c"), true);
+    WAIT_UNTIL(sure_of(a, 0) == 1);
+    cluster_leave(a->cluster);
+    WAIT_UNTIL(roster_of(master).n == WORKERS && roster_of(b).n == WORKERS);
+    assert_int_equal(roster_of(master).workers[3], WORKERS);
+    assert_int_equal(roster_of(master).n_missing, 0);
+    WAIT_UNTIL(is_gone(master, 2));
+    assert_int_equal(gone_how(master, 2), LEFT);
+    /* Its sockets hear what is pushed as long as they are open. */
+    assert_int_equal(publish(master, MSG_CHANNEL, STR("c"), STR("1")), ERR_OK);
+    WAIT_UNTIL(so_far(a, &a->n_messages) == 1);
+    forget_gone(master);
+    stop(a);
+    WAIT_UNTIL(is_gone(master, 2));
+    assert_int_equal(gone_how(master, 2), LEFT);
 }
 
 /* After an outage whoever was known is waited for, but not for ever. */
@@ -661,6 +714,8 @@ static void refuses_while_away_and_is_whole_again(void **unused)
     assert_int_equal(publish(master, MSG_CHANNEL, STR("before"), STR("lost")), ERR_AWAY);
     assert_int_equal(a->bus.share(a->bus.ctx, STR("lost"), &a->scratch), ERR_AWAY);
     WAIT_UNTIL(is_gone(master, 2));
+    assert_int_equal(gone_how(master, 2), SILENT);
+    assert_int_equal(so_far(master, &master->n_away), 1);
     struct roster away = roster_of(master);
     assert_true(away.n == 0 && away.n_missing == 1);
     assert_int_equal(roster_of(a).n, WORKERS); /* itself */
@@ -870,6 +925,7 @@ int main(void)
         WITH_SERVER(members_come_and_go),
         WITH_SERVER(a_silent_node_is_gone),
         WITH_SERVER(a_farewell_is_believed),
+        WITH_SERVER(who_is_leaving_is_not_asked),
         WITH_SERVER(settling_waits_for_who_was_known),
         WITH_SERVER(prefixes_keep_clusters_apart),
         WITH_SERVER(delivers_in_order_to_who_listens),

@@ -18,7 +18,8 @@ static struct {
     bool gate_is_shut; /* whoever brings a message waits */
     unsigned opened;   /* so many times; only the last connection may tell anything, */
     bool is_closed;    /* and not when it is closed */
-    unsigned n_came, n_connected, n_disconnected, n_over, n_lost, n_wrong;
+    unsigned n_came, n_connected, n_disconnected, n_over, n_lost, n_refused, n_wrong;
+    char refused[256]; /* what was not permitted last */
     size_t n_bytes;
     char came[CAME_MAX][TEXT_MAX]; /* what messages say, as far as there is room */
 } told = {.lock = PTHREAD_MUTEX_INITIALIZER, .gate_opens = PTHREAD_COND_INITIALIZER};
@@ -70,6 +71,14 @@ static void on_over(void *ctx)
     count(ctx, &told.n_over);
 }
 
+static void on_not_permitted(void *ctx, const char *what)
+{
+    pthread_mutex_lock(&told.lock);
+    snprintf(told.refused, sizeof(told.refused), "%s", what);
+    pthread_mutex_unlock(&told.lock);
+    count(ctx, &told.n_refused);
+}
+
 static void on_lost(void *ctx)
 {
     count(ctx, &told.n_lost);
@@ -101,6 +110,7 @@ static void open_to(const char *servers)
                                    .came = on_came,
                                    .changed = on_changed,
                                    .over = on_over,
+                                   .not_permitted = on_not_permitted,
                                    .lost = on_lost};
     if (nats_open(&nats, &o, why, sizeof(why)))
         fail_msg("%s", why);
@@ -140,6 +150,7 @@ static int set_up(void **unused)
     (void)unused;
     port = peer_free_port();
     told.n_came = told.n_connected = told.n_disconnected = told.n_over = told.n_lost = 0;
+    told.n_refused = 0;
     told.n_wrong = 0;
     told.n_bytes = 0;
     return 0;
@@ -181,7 +192,16 @@ static void go_there_and_back(void)
 
 /* ---- tests ---- */
 
-static void judges_addresses(void **unused)
+static enum err check(const char *servers, const char *file, char why[256])
+{
+    const struct nats_options as_creds = {.servers = servers, .creds = file};
+    const struct nats_options as_ca = {.servers = servers, .ca_file = file};
+    enum err e = nats_check(&as_creds, why, 256);
+    assert_int_equal(nats_check(&as_ca, why, 256), e);
+    return e;
+}
+
+static void judges_addresses_and_files(void **unused)
 {
     (void)unused;
     static const char *const good[] = {"nats://a", "tls://a:1", " nats://a:1 , tls://b ",
@@ -190,21 +210,24 @@ static void judges_addresses(void **unused)
                                       "nats://", "nats://a,,b", "nats://a,b", "nats://a,tls://"};
     char many[65 * 10 + 1] = "", why[256];
     for (unsigned i = 0; i < sizeof(good) / sizeof(*good); i++)
-        assert_int_equal(nats_check_servers(good[i], why, sizeof(why)), ERR_OK);
+        assert_int_equal(check(good[i], NULL, why), ERR_OK);
     for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         *why = 0;
-        assert_int_equal(nats_check_servers(bad[i], why, sizeof(why)), ERR_PROTO);
+        assert_int_equal(check(bad[i], NULL, why), ERR_PROTO);
         assert_true(*why);
     }
     for (unsigned i = 0; i < 64; i++)
         strcat(many, i ? ",nats://a" : "nats://a");
-    assert_int_equal(nats_check_servers(many, why, sizeof(why)), ERR_OK);
+    assert_int_equal(check(many, NULL, why), ERR_OK);
     strcat(many, ",nats://a");
-    assert_int_equal(nats_check_servers(many, why, sizeof(why)), ERR_PROTO);
+    assert_int_equal(check(many, NULL, why), ERR_PROTO);
     /* An address may hold a password: it is not repeated. */
-    assert_int_equal(nats_check_servers("nats://a,ali:sesame@b", why, sizeof(why)), ERR_PROTO);
+    assert_int_equal(check("nats://a,ali:sesame@b", NULL, why), ERR_PROTO);
     assert_non_null(strstr(why, "number 2"));
     assert_null(strstr(why, "sesame"));
+    assert_int_equal(check("nats://a", "/dev/null", why), ERR_OK);
+    assert_int_equal(check("nats://a", "/nowhere/file", why), ERR_PROTO);
+    assert_non_null(strstr(why, "/nowhere/file"));
 }
 
 static void connects_and_says_where(void **unused)
@@ -486,6 +509,34 @@ static void is_over_when_it_is_refused(void **unused)
     go_there_and_back();
 }
 
+static void tells_what_is_not_permitted(void **unused)
+{
+    (void)unused;
+    struct peer_folder folder;
+    char path[sizeof(folder.path) + 8];
+    peer_folder_make(&folder);
+    snprintf(path, sizeof(path), "%s/conf", folder.path);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("authorization { users: [ { user: ali, password: sesame, permissions: {"
+          "publish: \"there.>\", subscribe: \"there.>\" } } ] }",
+          f);
+    fclose(f);
+    start_server((const char *const[]){"-c", path, NULL});
+    open_to(peer_url("nats://ali:sesame@127.0.0.1:PORT", port));
+    assert_int_equal(publish_text("no.way", "1"), ERR_OK);
+    nats_flush(nats);
+    SERVE_UNTIL(so_far(&told.n_refused) == 1);
+    assert_non_null(strstr(told.refused, "no.way"));
+    listen_to("nor.here");
+    SERVE_UNTIL(so_far(&told.n_refused) == 2);
+    assert_non_null(strstr(told.refused, "nor.here"));
+    /* All else goes on. */
+    go_there_and_back();
+    assert_int_equal(so_far(&told.n_disconnected), 0);
+    peer_folder_remove(&folder);
+}
+
 static atomic_bool goes_on;
 
 static void *flood(void *other)
@@ -528,7 +579,7 @@ int main(void)
         return PEER_SKIPPED;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(judges_addresses),
+        cmocka_unit_test(judges_addresses_and_files),
         WITH_PORT(connects_and_says_where),
         WITH_PORT(publishes_in_order),
         WITH_PORT(receives_in_order),
@@ -541,6 +592,7 @@ int main(void)
         WITH_PORT(gathers_so_much_and_no_more),
         WITH_PORT(tells_of_lost_messages),
         WITH_PORT(is_over_when_it_is_refused),
+        WITH_PORT(tells_what_is_not_permitted),
         WITH_PORT(closes_while_messages_come),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
