@@ -1,4 +1,5 @@
-/* hash_set.h - a set of wide hashes: what has been counted already. */
+/* hash_set.h - a set of wide hashes: what has been counted already. It grows in steps: no single
+ * add takes long. */
 #ifndef BASE_HASH_SET_H
 #define BASE_HASH_SET_H
 #include <stdbool.h>
@@ -8,6 +9,8 @@
 struct hash_set {           /* zeroed is empty */
     struct hash128 *places; /* all bits 0: free */
     size_t n_places, n;
+    struct hash128 *old; /* what it had before it grew, until all of that is in `places` */
+    size_t n_old, n_moved;
     bool has_zero;
 };
 

@@ -366,13 +366,15 @@ enum err cluster_start(struct cluster **out, const struct cluster_options *o,
     if (e)
         goto fail;
     e = ERR_SYS;
-    snprintf(why, why_len, "no descriptor left");
     if (getrandom(&c->incarnation, sizeof(c->incarnation), 0) < 0 ||
-        inbox_new(&c->inbox, INBOX_LETTERS))
+        inbox_new(&c->inbox, INBOX_LETTERS)) {
+        snprintf(why, why_len, "no descriptor left");
         goto fail;
+    }
     if (loop_init(&c->loop, c->inbox, read_letter, c)) {
         inbox_free(c->inbox);
         c->inbox = NULL;
+        snprintf(why, why_len, "no descriptor left");
         goto fail;
     }
     loop_at_end(&c->loop, end_turn, c);

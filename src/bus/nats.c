@@ -320,7 +320,7 @@ static natsStatus set_options(struct nats *n, const struct nats_options *o)
     natsOptions_SetClosedCB(n->opts, on_closed, n);
     natsOptions_SetErrorHandler(n->opts, on_error, n);
     natsOptions_SetPingInterval(n->opts, NATS_PING_MS);
-    natsOptions_SetMaxPingsOut(n->opts, 1);
+    natsOptions_SetMaxPingsOut(n->opts, 2);
     natsOptions_SetSendAsap(n->opts, true);
     /* One thread that delivers, for all subscriptions: a thread each would be thousands, and their
      * messages would overtake each other. */

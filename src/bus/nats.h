@@ -11,11 +11,13 @@
 #include "base/str.h"
 
 enum {
-    NATS_BUFFER_MAX = 64 << 20, /* bytes published that the server has not taken */
+    NATS_BUFFER_MAX = 16 << 20, /* bytes published that the server has not taken */
     NATS_CONNECT_MS = 1000,     /* for one server to answer */
     NATS_BACKOFF_MIN_MS = 50,   /* between rounds through all servers: doubles */
     NATS_BACKOFF_MAX_MS = 800,
-    NATS_PING_MS = 1000, /* the second ping without an answer ends a connection */
+    /* The third ping without an answer ends a connection. They queue behind what is published: in
+     * that time even a slow link carries NATS_BUFFER_MAX. */
+    NATS_PING_MS = 1000,
     NATS_SERVER_ID_LEN = 64,
 };
 
