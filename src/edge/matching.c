@@ -1,8 +1,8 @@
 #include "edge/matching.h"
-#include <time.h>
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/names.h"
+#include "net/loop.h"
 
 struct job {
     struct job *next;
@@ -91,13 +91,6 @@ enum err matching_add(struct matching *m, struct bus_question *q, int64_t give_u
     return ERR_OK;
 }
 
-static int64_t clock_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static void add_match(struct job *j, struct str name)
 {
     if (j->question->count_only) {
@@ -116,7 +109,7 @@ static bool match_some(struct job *j, int64_t until_us)
         if (pattern_match(j->question->pattern, name))
             add_match(j, name);
         /* After each one: a look takes 30 ns, a single name may take milliseconds. */
-        if (clock_us() >= until_us)
+        if (loop_clock_us() >= until_us)
             return !j->rest.len;
     }
     return true;
@@ -140,8 +133,8 @@ bool matching_run(struct matching *m, int64_t now_ms)
 {
     if (!m->at_work.n && !m->waiting.n)
         return false;
-    int64_t now_us = clock_us(), until_us = now_us + MATCHING_SLICE_US;
-    for (struct job *j; now_us < until_us && (j = next_job(m, now_ms)); now_us = clock_us()) {
+    int64_t now_us = loop_clock_us(), until_us = now_us + MATCHING_SLICE_US;
+    for (struct job *j; now_us < until_us && (j = next_job(m, now_ms)); now_us = loop_clock_us()) {
         if (now_ms >= j->give_up_ms) {
             job_free(j);
         } else if (match_some(j, now_us + MATCHING_TURN_US)) {

@@ -8,6 +8,7 @@
 #include "edge/ws_conn.h"
 
 enum {
+    WORKER_SLICE_US = 200, /* of a fan-out to many, between two looks at what comes in */
     FAREWELLS_OVER_MS = 24 * 3600 * 1000,
     WORKER_SCRATCH_KEEP = 256 * 1024, /* bytes of scratch memory that stay between uses */
     /* A letter costs this and a byte each of its data: so a reading of the inbox is at most 64
@@ -177,10 +178,10 @@ static unsigned read_letter(void *reader, struct letter *l)
 static void end_turn(void *ctx)
 {
     struct worker *w = ctx;
-    w->loop.busy = matching_run(w->matching, w->loop.now_ms);
+    bool matches = matching_run(w->matching, w->loop.now_ms);
     /* Messages before the answers that tell of them. */
     bus_seat_flush(w->seat);
-    net_end_turn(&w->net);
+    w->loop.busy = net_end_turn(&w->net, WORKER_SLICE_US) || matches;
     if (w->stopping && !w->n_conns)
         say_served(w);
 }
@@ -294,11 +295,11 @@ void worker_free(struct worker *w)
     bus_seat_free(w->seat); /* its last answers still find their connections */
     http_conns_close(w);
     ws_conns_go_away(w);
-    net_end_turn(&w->net);
+    net_end_turn(&w->net, INT64_MAX);
     /* Farewells that are still under way are over: their timers close them. */
     w->loop.now_ms += FAREWELLS_OVER_MS;
     timer_run(&w->loop.timers, w->loop.now_ms);
-    net_end_turn(&w->net);
+    net_end_turn(&w->net, INT64_MAX);
     net_fini(&w->net);
     matching_free(w->matching);
     hub_free(w->hub);

@@ -135,12 +135,12 @@ static void mark_slow(struct ws_conn *s)
     s->worker->too_slow = s;
 }
 
-void ws_conn_deliver(void *worker, struct hub_socket *socket, struct blob *b)
+void ws_conn_deliver(void *worker, struct hub_socket *socket, struct blob *b, bool bulk)
 {
     (void)worker;
     struct ws_conn *s = container_of(socket, struct ws_conn, socket);
     ensure_handshake(s);
-    if (conn_send(&s->conn, b))
+    if (bulk ? conn_send_bulk(&s->conn, b) : conn_send(&s->conn, b))
         mark_slow(s);
 }
 

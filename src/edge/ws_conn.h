@@ -9,7 +9,7 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
                   char *rest, size_t rest_len);
 
 /* The hub's host functions. */
-void ws_conn_deliver(void *worker, struct hub_socket *s, struct blob *b);
+void ws_conn_deliver(void *worker, struct hub_socket *s, struct blob *b, bool bulk);
 struct blob *ws_conn_encode(void *worker, unsigned encoder, const struct msg *m);
 
 /* Closes those that could not take a message: called after each fan-out. */

@@ -160,12 +160,13 @@ struct encodings {
     struct blob *of[HUB_ENCODERS_MAX];
 };
 
-static void deliver(struct hub *h, struct encodings *e, struct hub_socket *s, const struct msg *m)
+static void deliver(struct hub *h, struct encodings *e, struct hub_socket *s, const struct msg *m,
+                    bool bulk)
 {
     struct blob **b = &e->of[s->encoder];
     if (!*b)
         *b = h->host.encode(h->host.ctx, s->encoder, m);
-    h->host.deliver(h->host.ctx, s, *b);
+    h->host.deliver(h->host.ctx, s, *b, bulk);
 }
 
 static void drop_encodings(struct encodings *e)
@@ -206,14 +207,14 @@ static void to_user(struct hub *h, struct hub_app *a, const struct msg *m, struc
             change_grants(h, s, m);
     }
     for (struct hub_socket *s = u->sockets; s; s = s->next_of_user)
-        deliver(h, e, s, m);
+        deliver(h, e, s, m, false);
 }
 
 static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)
 {
     struct hub_channel *c = table_channel(a, m->target);
     for (uint32_t i = 0; c && i < c->n; i++)
-        deliver(h, e, c->subscribers[i].socket, m);
+        deliver(h, e, c->subscribers[i].socket, m, c->n >= HUB_BULK_MIN);
 }
 
 static void to_socket(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)
@@ -224,7 +225,7 @@ static void to_socket(struct hub *h, struct hub_app *a, const struct msg *m, str
         return;
     struct hub_socket *s = slots_get(&h->sockets, to.number);
     if (s && s->salt == to.salt && s->app == a)
-        deliver(h, e, s, m);
+        deliver(h, e, s, m, false);
 }
 
 void hub_dispatch(struct hub *h, const struct msg *m)

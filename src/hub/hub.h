@@ -17,6 +17,7 @@
 
 enum {
     HUB_ENCODERS_MAX = 8,
+    HUB_BULK_MIN = 32,      /* subscribers from which on a push goes to many */
     HUB_WORKERS_MAX = 1024, /* what a socket id has room for */
     HUB_SOCKET_ID_LEN = 36, /* text form of a UUID */
 };
@@ -47,9 +48,9 @@ struct hub_name {
 /* What the hub asks of its host. */
 struct hub_host {
     void *ctx;
-    /* Queues `b` (take a reference) for the socket. Must not change the hub: a socket that cannot
-     * take it is marked and closed after the turn. */
-    void (*deliver)(void *ctx, struct hub_socket *s, struct blob *b);
+    /* Queues `b` (take a reference) for the socket, one of many when `bulk`. Must not change the
+     * hub: a socket that cannot take it is marked and closed after the turn. */
+    void (*deliver)(void *ctx, struct hub_socket *s, struct blob *b, bool bulk);
     /* Encodes `m` as sockets of this encoder read it; one reference for the hub. */
     struct blob *(*encode)(void *ctx, unsigned encoder, const struct msg *m);
     /* The first listener came to (or the last one left) a name. Called before a subscription is

@@ -45,7 +45,8 @@ void net_init(struct net *n, struct loop *loop, unsigned queue_messages_max, siz
 
 void net_fini(struct net *n)
 {
-    assert(!n->dirty && !n->closed);
+    for (unsigned i = 0; i < CONN_LISTS; i++)
+        assert(!n->lists[i].first);
     for (struct outq *next; n->spare; n->spare = next) {
         next = n->spare->next_spare;
         mem_free(n->spare);
@@ -159,13 +160,26 @@ static void drop_queue(struct conn *c)
 
 /* ---- writing ---- */
 
-static void mark_dirty(struct conn *c)
+static void move_to(struct conn *c, enum conn_list list)
 {
-    if (c->is_dirty)
+    struct net *n = c->net;
+    if (c->list != CONN_IN_NONE) {
+        *(c->prev ? &c->prev->next : &n->lists[c->list].first) = c->next;
+        *(c->next ? &c->next->prev : &n->lists[c->list].last) = c->prev;
+    }
+    c->list = (uint8_t)list;
+    if (list == CONN_IN_NONE)
         return;
-    c->is_dirty = true;
-    c->next_dirty = c->net->dirty;
-    c->net->dirty = c;
+    c->next = NULL;
+    c->prev = n->lists[list].last;
+    *(c->prev ? &c->prev->next : &n->lists[list].first) = c;
+    n->lists[list].last = c;
+}
+
+static void mark_dirty(struct conn *c, enum conn_list list)
+{
+    if (c->list == CONN_IN_NONE || (c->list == CONN_BULK && list == CONN_URGENT))
+        move_to(c, list);
 }
 
 static void mark_closed(struct conn *c)
@@ -173,8 +187,7 @@ static void mark_closed(struct conn *c)
     if (c->closed)
         return;
     c->closed = true;
-    c->next_closed = c->net->closed;
-    c->net->closed = c;
+    move_to(c, CONN_CLOSED);
 }
 
 static uint32_t watched(const struct conn *c)
@@ -264,7 +277,7 @@ static bool over_limit(const struct conn *c, const struct blob *b)
            (c->first && c->queued_bytes + (size_t)b->len > c->net->queue_bytes_max);
 }
 
-enum err conn_send(struct conn *c, struct blob *b)
+static enum err send_by(struct conn *c, struct blob *b, enum conn_list list)
 {
     if (conn_is_ending(c) || !b->len)
         return ERR_OK;
@@ -279,8 +292,18 @@ enum err conn_send(struct conn *c, struct blob *b)
     }
     enqueue(c, blob_ref(b));
     if (!c->stalled)
-        mark_dirty(c);
+        mark_dirty(c, list);
     return ERR_OK;
+}
+
+enum err conn_send(struct conn *c, struct blob *b)
+{
+    return send_by(c, b, CONN_URGENT);
+}
+
+enum err conn_send_bulk(struct conn *c, struct blob *b)
+{
+    return send_by(c, b, CONN_BULK);
 }
 
 enum err conn_send_bytes(struct conn *c, struct str bytes)
@@ -368,7 +391,7 @@ void conn_finish(struct conn *c)
     c->finishing = true;
     c->paused = false;
     if (!c->stalled)
-        mark_dirty(c);
+        mark_dirty(c, CONN_URGENT);
 }
 
 void conn_finish_with(struct conn *c, struct str last_word)
@@ -387,9 +410,9 @@ void conn_close(struct conn *c)
 void conn_move(struct conn *to, struct conn *from, const struct conn_ops *ops)
 {
     assert(!conn_is_ending(from));
+    move_to(from, CONN_IN_NONE);
     *to = *from;
     to->ops = ops;
-    to->is_dirty = false;
     from->first = NULL;
     from->rest = NULL;
     from->queued_bytes = 0;
@@ -397,7 +420,7 @@ void conn_move(struct conn *to, struct conn *from, const struct conn_ops *ops)
     from->io.fd = -1;
     mark_closed(from);
     if (to->first && !to->stalled)
-        mark_dirty(to);
+        mark_dirty(to, CONN_URGENT);
 }
 
 uint32_t conn_stalled_ms(const struct conn *c)
@@ -423,24 +446,41 @@ static void let_go(struct conn *c)
     c->ops->on_gone(c);
 }
 
-void net_end_turn(struct net *n)
+static struct conn *first_of(const struct net *n, enum conn_list list)
 {
-    /* Letting go may have others send (a user left), writing may close: until both lists are
-     * empty. Lists only grow by what these calls add, which is bounded by the connections. */
-    while (n->dirty || n->closed) {
-        for (struct conn *c; (c = n->dirty);) {
-            n->dirty = c->next_dirty;
-            c->is_dirty = false;
-            flush(c);
-        }
-        for (struct conn *c; (c = n->closed);) {
-            n->closed = c->next_closed;
-            if (c->is_dirty) { /* still in the other list: that one goes first */
-                c->next_closed = n->closed;
-                n->closed = c;
-                break;
-            }
+    return n->lists[list].first;
+}
+
+static void write_first(struct net *n, enum conn_list list)
+{
+    struct conn *c = first_of(n, list);
+    move_to(c, CONN_IN_NONE);
+    flush(c);
+}
+
+/* Letting go may have others send (a user left), writing may close: until both lists are empty.
+ * They only grow by what these calls add, which is bounded by the connections. */
+static void end_urgent(struct net *n)
+{
+    while (first_of(n, CONN_URGENT) || first_of(n, CONN_CLOSED)) {
+        while (first_of(n, CONN_URGENT))
+            write_first(n, CONN_URGENT);
+        for (struct conn *c; (c = first_of(n, CONN_CLOSED));) {
+            move_to(c, CONN_IN_NONE);
             let_go(c);
         }
     }
+}
+
+bool net_end_turn(struct net *n, int64_t slice_us)
+{
+    end_urgent(n);
+    if (!first_of(n, CONN_BULK))
+        return false;
+    int64_t began_us = loop_clock_us();
+    do {
+        write_first(n, CONN_BULK);
+    } while (first_of(n, CONN_BULK) && loop_clock_us() - began_us < slice_us);
+    end_urgent(n);
+    return first_of(n, CONN_BULK) != NULL;
 }

@@ -1,8 +1,10 @@
 /* conn.h - one TCP connection: bytes in, queued blobs out, an orderly end.
  *
  * Output is gathered: conn_send only queues, the turn's end writes all that a connection has in
- * one call. A connection that has nothing to send and nothing half-received holds no buffer.
- * Closing only marks; the owner's on_gone is called, and memory freed, at the turn's end. */
+ * one call. What goes to many (conn_send_bulk) is written in slices, with turns in between: so a
+ * long fan-out holds nobody up, and what comes meanwhile joins what is not written yet. A
+ * connection that has nothing to send and nothing half-received holds no buffer. Closing only
+ * marks; the owner's on_gone is called, and memory freed, at the turn's end. */
 #ifndef NET_CONN_H
 #define NET_CONN_H
 #include <stdbool.h>
@@ -24,6 +26,14 @@ enum {
 
 struct conn;
 struct outq;
+
+enum conn_list { /* a connection is in one at most */
+                 CONN_IN_NONE,
+                 CONN_URGENT, /* has output to write at the turn's end */
+                 CONN_BULK,   /* has output that may take some turns */
+                 CONN_CLOSED, /* is to be given to on_gone */
+                 CONN_LISTS
+};
 
 /* How bytes reach the kernel; tests put a scripted one in its place. */
 struct transport {
@@ -53,9 +63,10 @@ struct conn_ops {
 struct net {
     struct loop *loop;
     const struct transport *transport;
-    struct conn *dirty;  /* have output to write at the turn's end */
-    struct conn *closed; /* to be given to on_gone */
-    struct outq *spare;  /* queues to be used again */
+    struct {
+        struct conn *first, *last; /* in the order of their coming */
+    } lists[CONN_LISTS];
+    struct outq *spare; /* queues to be used again */
     unsigned n_spare;
     unsigned queue_messages_max; /* blobs one connection may have waiting */
     size_t queue_bytes_max;
@@ -66,14 +77,15 @@ struct conn { /* part of the owner's struct */
     struct io io;
     struct net *net;
     const struct conn_ops *ops;
-    struct conn *next_dirty, *next_closed;
-    struct blob *first;  /* the oldest waiting blob; */
-    struct outq *rest;   /* what waits behind it; NULL when at most one does */
-    uint32_t first_sent; /* bytes of `first` that are out */
+    struct conn *next, *prev; /* in its list */
+    struct blob *first;       /* the oldest waiting blob; */
+    struct outq *rest;        /* what waits behind it; NULL when at most one does */
+    uint32_t first_sent;      /* bytes of `first` that are out */
     uint32_t queued_bytes;
     uint32_t lingered_bytes;
     uint32_t stalled_since; /* low bits of the millisecond; valid while `stalled` */
-    bool is_dirty : 1, stalled : 1, paused : 1, finishing : 1, shut : 1, closed : 1;
+    uint8_t list;           /* enum conn_list */
+    bool stalled : 1, paused : 1, finishing : 1, shut : 1, closed : 1;
     bool peer_done : 1; /* the peer ended, or the connection broke */
 };
 
@@ -81,8 +93,9 @@ void net_init(struct net *n, struct loop *loop, unsigned queue_messages_max,
               size_t queue_bytes_max);
 void net_fini(struct net *n); /* after every connection is gone */
 
-/* Writes what was gathered and lets go of what was closed: the turn's end. */
-void net_end_turn(struct net *n);
+/* The turn's end: writes what was gathered, of what goes to many for `slice_us` (one connection's
+ * at least), and lets go of what was closed. True: some of that is left, for the next turn. */
+bool net_end_turn(struct net *n, int64_t slice_us);
 
 /* Takes over `fd` (non-blocking). ERR_SYS: epoll refuses; the caller still owns fd. */
 enum err conn_open(struct conn *c, struct net *n, int fd, const struct conn_ops *ops);
@@ -92,6 +105,9 @@ enum err conn_open(struct conn *c, struct net *n, int fd, const struct conn_ops 
  * conn_finish or conn_close output is dropped (ERR_OK). */
 enum err conn_send(struct conn *c, struct blob *b);
 enum err conn_send_bytes(struct conn *c, struct str bytes); /* copies */
+
+/* The same for what goes to many: it may wait for some turns. */
+enum err conn_send_bulk(struct conn *c, struct blob *b);
 
 /* Forgets all that is queued and not begun yet: what is left is whole messages for the peer. */
 void conn_drop_unsent(struct conn *c);

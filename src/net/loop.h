@@ -57,6 +57,7 @@ void loop_remove(struct loop *l,
 
 /* The clock of now_ms at this moment, for threads that have no loop. */
 int64_t loop_clock_ms(void);
+int64_t loop_clock_us(void); /* the same clock, finer */
 
 /* Turns until loop_stop. */
 void loop_run(struct loop *l);

@@ -44,8 +44,9 @@ static void check_json(struct str text, bool made_of_theirs)
 
 static bool data_is_theirs; /* of the message that is being sent */
 
-static void deliver(void *ctx, struct hub_socket *s, struct blob *b)
+static void deliver(void *ctx, struct hub_socket *s, struct blob *b, bool bulk)
 {
+    (void)bulk;
     (void)ctx;
     CHECK(s >= sockets && s < sockets + SOCKETS);
     CHECK(b->len);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-enum { SUBSCRIPTIONS_MAX = 6, SOCKETS = 12, NODE = 0x01020304, WORKER = 7 };
+enum { SUBSCRIPTIONS_MAX = 6, SOCKETS = 40, NODE = 0x01020304, WORKER = 7 };
 
 /* ---- a host that notes what it is asked ---- */
 
@@ -31,11 +31,14 @@ static struct {
 } interests[64];
 static unsigned n_interests;
 
-static void deliver(void *ctx, struct hub_socket *s, struct blob *b)
+static unsigned n_bulk;
+
+static void deliver(void *ctx, struct hub_socket *s, struct blob *b, bool bulk)
 {
     struct client *c = container_of(s, struct client, socket);
     assert_ptr_equal(ctx, clients);
     assert_true(c->joined);
+    n_bulk += bulk;
     buf_str(&c->got, str_make(b->bytes, b->len));
     n_delivered++;
     if (at_deliver)
@@ -376,6 +379,22 @@ static void delivers_in_order(void **unused)
     dispatch(MSG_CHANNEL, "app", "a", "5");
     expect_got(0, "0:channel:1;0:channel:2;0:user:3;0:channel:4;0:channel:5;");
     expect_got(1, "0:channel:2;0:channel:4;");
+}
+
+static void tells_what_goes_to_many(void **unused)
+{
+    (void)unused;
+    n_bulk = 0;
+    for (unsigned i = 0; i < HUB_BULK_MIN; i++) {
+        dispatch(MSG_CHANNEL, "app", "a", "x");
+        assert_int_equal(n_bulk, 0);
+        join(i, "app", "ann", "*;");
+        subscribe(i, "a");
+    }
+    dispatch(MSG_USER, "app", "ann", "x");
+    assert_int_equal(n_bulk, 0);
+    dispatch(MSG_CHANNEL, "app", "a", "x");
+    assert_int_equal(n_bulk, HUB_BULK_MIN);
 }
 
 static void encodes_once_for_each_encoder(void **unused)
@@ -887,6 +906,7 @@ int main(void)
         WITH_HUB(subscribes_all_or_nothing),
         WITH_HUB(limits_subscriptions),
         WITH_HUB(delivers_in_order),
+        WITH_HUB(tells_what_goes_to_many),
         WITH_HUB(encodes_once_for_each_encoder),
         WITH_HUB(keeps_apps_apart),
         WITH_HUB(takes_any_bytes_as_names),

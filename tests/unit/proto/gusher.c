@@ -15,11 +15,12 @@ static struct hub_socket socket;
 static char id[HUB_SOCKET_ID_LEN + 1];
 static bool joined;
 
-static void deliver(void *ctx, struct hub_socket *s, struct blob *b)
+static void deliver(void *ctx, struct hub_socket *s, struct blob *b, bool bulk)
 {
     (void)ctx;
     (void)s;
     (void)b;
+    (void)bulk;
 }
 
 static struct blob *encode(void *ctx, unsigned encoder, const struct msg *m)
