@@ -70,6 +70,8 @@ static const struct option options[] = {
     {SERVERS, "json-bodies", "GUSHER_JSON_BODIES", "on", SWITCH, AT(json_bodies), 0, 0, "on|off",
      "Read the parameters of a request from a JSON body too. off: as the original, which knew "
      "forms alone."},
+    {SERVERS, "io-uring", "GUSHER_IO_URING", "on", SWITCH, AT(io_uring), 0, 0, "on|off",
+     "Write to many sockets with one system call, where the kernel permits it."},
     {SERVERS, "nats", "GUSHER_NATS_ADDR", NULL, TEXT, AT(nats), 0, 0, "URL,URL",
      "Where the other nodes are met: NATS servers, nats://HOST:PORT or tls://HOST:PORT. Needed by "
      "slave and master; all stays alone without it."},

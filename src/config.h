@@ -24,7 +24,7 @@ struct config {
     long workers, receive_max_message_size, max_subscriptions;
     long send_queue_messages, send_queue_bytes, body_max;
     long ping_interval, pong_timeout, write_timeout, request_timeout, master_request_timeout;
-    bool idle_rule, json_bodies, dev;
+    bool idle_rule, json_bodies, io_uring, dev;
     /* token */
     const char *key_file, *app, *user;
     struct config_list channels, remotes;

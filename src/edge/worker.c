@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/http_conn.h"
@@ -225,6 +226,14 @@ static enum err open_listeners(struct worker *w, struct worker_listen *listens, 
     return ERR_OK;
 }
 
+static void open_uring(struct worker *w)
+{
+    if (uring_new(&w->uring) == ERR_OK)
+        w->net.uring = w->uring;
+    else if (w->index == 0)
+        LOG(LOG_INFO, "no_io_uring", LOG_CSTR("reason", strerror(errno)));
+}
+
 enum err worker_new(struct worker **out, struct node *node, unsigned index,
                     const struct worker_options *options, struct worker_listen *listens,
                     unsigned n_listens, const struct keys *keys, struct tickets *tickets)
@@ -239,6 +248,8 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     }
     loop_at_end(&w->loop, end_turn, w);
     net_init(&w->net, &w->loop, options->queue_messages_max, options->queue_bytes_max);
+    if (options->io_uring)
+        open_uring(w);
     slots_init(&w->http_conns);
     w->interest = mem_zalloc(sizeof(*w->interest));
     w->ping = ws_ping_frame();
@@ -301,6 +312,7 @@ void worker_free(struct worker *w)
     timer_run(&w->loop.timers, w->loop.now_ms);
     net_end_turn(&w->net, INT64_MAX);
     net_fini(&w->net);
+    uring_free(w->uring);
     matching_free(w->matching);
     hub_free(w->hub);
     slots_fini(&w->http_conns);

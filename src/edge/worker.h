@@ -26,6 +26,7 @@ struct worker_options {
     int64_t request_ms[4];    /* for a whole request to come in, by the listener's roles */
     int64_t ping_ms, pong_ms; /* a ping every ping_ms; without a pong for pong_ms it is over */
     int64_t write_ms;         /* for a peer to take anything of what waits */
+    bool io_uring;            /* use it where the kernel permits it */
     bool idle_rule;           /* a socket without a subscription is closed at its ping */
     unsigned subscriptions_max;
 };
@@ -39,6 +40,7 @@ struct worker {
     pthread_t thread;
     struct loop loop;
     struct net net;
+    struct uring *uring; /* NULL: not wanted, or the kernel does not permit it */
     struct hub *hub;
     struct bus_seat *seat;
     struct api api;

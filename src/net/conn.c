@@ -215,11 +215,11 @@ static void sent(struct conn *c, size_t len)
     c->first_sent += (uint32_t)len;
 }
 
-static unsigned gather(struct conn *c, struct iovec iov[CONN_IOV])
+static unsigned gather(struct conn *c, struct iovec *iov, unsigned max)
 {
     unsigned n = queued(c);
-    if (n > CONN_IOV)
-        n = CONN_IOV;
+    if (n > max)
+        n = max;
     iov[0].iov_base = c->first->bytes + c->first_sent;
     iov[0].iov_len = c->first->len - c->first_sent;
     for (unsigned i = 1; i < n; i++) {
@@ -230,32 +230,43 @@ static unsigned gather(struct conn *c, struct iovec iov[CONN_IOV])
     return n;
 }
 
-/* Writes until all is out or the kernel takes no more. */
-static void flush(struct conn *c)
+/* What a write has brought: the bytes it took, or -errno. True: go on. */
+static bool take_result(struct conn *c, ssize_t result)
 {
-    while (c->first && !c->closed) {
-        struct iovec iov[CONN_IOV];
-        unsigned n = gather(c, iov);
-        ssize_t len = c->net->transport->sendv(c->io.fd, iov, n);
-        if (len > 0) {
-            sent(c, (size_t)len);
-            c->stalled = false;
-            continue;
-        }
-        if (len < 0 && errno == EINTR)
-            continue;
-        if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
-            if (!c->stalled) {
-                c->stalled = true;
-                c->stalled_since = (uint32_t)c->net->loop->now_ms;
-                if (!c->finishing)
-                    c->ops->on_stall(c);
-            }
-            break;
-        }
+    if (result > 0) {
+        sent(c, (size_t)result);
+        c->stalled = false;
+        return true;
+    }
+    if (result == -EINTR)
+        return true;
+    if (result != -EAGAIN && result != -EWOULDBLOCK && result != -ENOBUFS) {
         c->peer_done = true;
         mark_closed(c);
+    } else if (!c->stalled) {
+        c->stalled = true;
+        c->stalled_since = (uint32_t)c->net->loop->now_ms;
+        if (!c->finishing)
+            c->ops->on_stall(c);
     }
+    return false;
+}
+
+/* Writes until all is out or the kernel takes no more. */
+static void write_on(struct conn *c)
+{
+    ssize_t result;
+    do {
+        struct iovec iov[CONN_IOV];
+        if (!c->first || c->closed)
+            return;
+        unsigned n = gather(c, iov, CONN_IOV);
+        result = c->net->transport->sendv(c->io.fd, iov, n);
+    } while (take_result(c, result < 0 ? -errno : result));
+}
+
+static void after_writing(struct conn *c)
+{
     if (c->closed)
         return;
     if (!c->first)
@@ -266,6 +277,12 @@ static void flush(struct conn *c)
         c->ops->on_drained(c);
     if (!c->closed)
         loop_change(c->net->loop, &c->io, watched(c));
+}
+
+static void flush(struct conn *c)
+{
+    write_on(c);
+    after_writing(c);
 }
 
 static bool over_limit(const struct conn *c, const struct blob *b)
@@ -451,11 +468,47 @@ static struct conn *first_of(const struct net *n, enum conn_list list)
     return n->lists[list].first;
 }
 
-static void write_first(struct net *n, enum conn_list list)
+/* With many pieces the system call is a small part of the cost. */
+static bool fits_batch(const struct conn *c)
+{
+    return c->first && queued(c) <= URING_IOV;
+}
+
+/* Writes the first of a list by itself. */
+static void write_one(struct net *n, enum conn_list list)
 {
     struct conn *c = first_of(n, list);
     move_to(c, CONN_IN_NONE);
     flush(c);
+}
+
+/* Writes the first of a list with one system call, at most URING_BATCH of them. */
+static void write_batch(struct net *n, enum conn_list list)
+{
+    struct conn *batch[URING_BATCH], *c;
+    ssize_t results[URING_BATCH];
+    unsigned n_batch = 0;
+    /* Nothing but gathering in here: what is gathered must stay as it is. */
+    while (n_batch < URING_BATCH && (c = first_of(n, list)) && fits_batch(c)) {
+        move_to(c, CONN_IN_NONE);
+        uring_send(n->uring, c->io.fd, gather(c, uring_pieces(n->uring), URING_IOV));
+        batch[n_batch++] = c;
+    }
+    uring_submit(n->uring, results);
+    for (unsigned i = 0; i < n_batch; i++) {
+        if (take_result(batch[i], results[i]))
+            write_on(batch[i]);
+        after_writing(batch[i]);
+    }
+}
+
+static void write_some(struct net *n, enum conn_list list)
+{
+    struct conn *c = first_of(n, list);
+    if (n->uring && c->next && fits_batch(c) && fits_batch(c->next))
+        write_batch(n, list);
+    else
+        write_one(n, list);
 }
 
 /* Letting go may have others send (a user left), writing may close: until both lists are empty.
@@ -464,7 +517,7 @@ static void end_urgent(struct net *n)
 {
     while (first_of(n, CONN_URGENT) || first_of(n, CONN_CLOSED)) {
         while (first_of(n, CONN_URGENT))
-            write_first(n, CONN_URGENT);
+            write_some(n, CONN_URGENT);
         for (struct conn *c; (c = first_of(n, CONN_CLOSED));) {
             move_to(c, CONN_IN_NONE);
             let_go(c);
@@ -479,7 +532,7 @@ bool net_end_turn(struct net *n, int64_t slice_us)
         return false;
     int64_t began_us = loop_clock_us();
     do {
-        write_first(n, CONN_BULK);
+        write_some(n, CONN_BULK);
     } while (first_of(n, CONN_BULK) && loop_clock_us() - began_us < slice_us);
     end_urgent(n);
     return first_of(n, CONN_BULK) != NULL;

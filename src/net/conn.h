@@ -14,6 +14,7 @@
 #include "base/blob.h"
 #include "base/err.h"
 #include "net/loop.h"
+#include "net/uring.h"
 
 enum {
     CONN_READ_BYTES = 64 * 1024,  /* the one read buffer of a thread */
@@ -63,6 +64,7 @@ struct conn_ops {
 struct net {
     struct loop *loop;
     const struct transport *transport;
+    struct uring *uring; /* borrowed; sends in its place where there are many; NULL: none */
     struct {
         struct conn *first, *last; /* in the order of their coming */
     } lists[CONN_LISTS];

@@ -1303,6 +1303,59 @@ static void forgets_who_closes_while_it_waits_for_its_slice(void **unused)
     blob_unref(b);
 }
 
+/* The same by io_uring: many in one call, those that stall or end among them. */
+static void writes_to_many_with_one_call(void **unused)
+{
+    (void)unused;
+    enum { N = 2 * URING_BATCH + 3 };
+    static struct owner *owners[N];
+    static int peers[N];
+    char junk[65536];
+    struct blob *b = blob_of(STR("frame"));
+    memset(junk, 'x', sizeof junk);
+    if (uring_new(&net.uring))
+        skip();
+    for (unsigned i = 0; i < N; i++)
+        owners[i] = open_conn(&peers[i]);
+    /* The second takes nothing more, the third's peer is gone. */
+    while (send(owners[1]->conn.io.fd, junk, sizeof junk, MSG_DONTWAIT) > 0)
+        ;
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(peers[2], SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(peers[2]);
+    for (unsigned i = 0; i < N; i++) {
+        for (unsigned n = 0; n < 1 + i % (URING_IOV + 2); n++)
+            assert_int_equal(conn_send_bulk(&owners[i]->conn, b), ERR_OK);
+    }
+    assert_false(net_end_turn(&net, INT64_MAX));
+    assert_int_equal(story.gone, 1);
+    assert_int_equal(story.stalls, 1);
+    assert_true(owners[1]->conn.stalled);
+    for (unsigned i = 3; i < N; i++) {
+        char text[64] = "";
+        for (unsigned n = 0; n < 1 + i % (URING_IOV + 2); n++)
+            strcat(text, "frame");
+        expect_at_peer(peers[i], text, false);
+        assert_null(owners[i]->conn.first);
+        assert_int_equal(owners[i]->conn.queued_bytes, 0);
+    }
+    assert_int_equal(b->refs, 1 + 2); /* the stalled one's two */
+    uring_free(net.uring);
+    net.uring = NULL;
+    for (unsigned i = 0; i < N; i++) {
+        if (i != 2)
+            conn_close(&owners[i]->conn);
+    }
+    net_end_turn(&net, INT64_MAX);
+    assert_int_equal(story.gone, N);
+    for (unsigned i = 0; i < N; i++) {
+        if (i != 2)
+            close(peers[i]);
+    }
+    assert_int_equal(b->refs, 1);
+    blob_unref(b);
+}
+
 #define WITH_NET(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -1312,6 +1365,7 @@ int main(void)
         WITH_NET(gathers_more_than_one_call_takes),
         WITH_NET(writes_what_goes_to_many_in_slices),
         WITH_NET(forgets_who_closes_while_it_waits_for_its_slice),
+        WITH_NET(writes_to_many_with_one_call),
         WITH_NET(shares_blobs),
         WITH_NET(survives_short_writes),
         WITH_NET(goes_on_when_the_kernel_takes_again),
