@@ -15,6 +15,7 @@ enum {
     /* A letter costs this and a byte each of its data: so a reading of the inbox is at most 64
      * messages, or about a megabyte of them, for any one socket. */
     WORKER_LETTER_COST = LOOP_LETTERS_BUDGET / 64,
+    WORKER_DELIVERY_COST = LOOP_LETTERS_BUDGET / 8192, /* and so many deliveries: a millisecond */
 };
 
 void worker_conn_came(struct worker *w)
@@ -139,7 +140,7 @@ static unsigned read_letter(void *reader, struct letter *l)
     case MAIL_MSG:
         node_msg_read(w->node, w->index, m->msg);
         cost += (unsigned)m->msg->data.len;
-        hub_dispatch(w->hub, m->msg);
+        cost += hub_dispatch(w->hub, m->msg) * WORKER_DELIVERY_COST;
         ws_conns_close_slow(w);
         break;
     case MAIL_QUESTION:

@@ -158,6 +158,7 @@ enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel
 /* Each encoding of one message, made when the first socket that takes it is met. */
 struct encodings {
     struct blob *of[HUB_ENCODERS_MAX];
+    uint32_t n_delivered;
 };
 
 static void deliver(struct hub *h, struct encodings *e, struct hub_socket *s, const struct msg *m,
@@ -167,6 +168,7 @@ static void deliver(struct hub *h, struct encodings *e, struct hub_socket *s, co
     if (!*b)
         *b = h->host.encode(h->host.ctx, s->encoder, m);
     h->host.deliver(h->host.ctx, s, *b, bulk);
+    e->n_delivered++;
 }
 
 static void drop_encodings(struct encodings *e)
@@ -228,12 +230,12 @@ static void to_socket(struct hub *h, struct hub_app *a, const struct msg *m, str
         deliver(h, e, s, m, false);
 }
 
-void hub_dispatch(struct hub *h, const struct msg *m)
+uint32_t hub_dispatch(struct hub *h, const struct msg *m)
 {
     struct hub_app *a = table_app(h, m->app);
-    struct encodings e = {{0}};
+    struct encodings e = {{0}, 0};
     if (!a)
-        return;
+        return 0;
     switch (m->kind) {
     case MSG_CHANNEL:
         to_channel(h, a, m, &e);
@@ -248,4 +250,5 @@ void hub_dispatch(struct hub *h, const struct msg *m)
         break;
     }
     drop_encodings(&e);
+    return e.n_delivered;
 }

@@ -98,8 +98,9 @@ enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str chann
 /* ERR_DENIED: not permitted. A name that is permitted but not subscribed is ERR_OK. */
 enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel);
 
-/* Carries out one message: delivers a push, changes grants (and tells the sockets after it). */
-void hub_dispatch(struct hub *h, const struct msg *m);
+/* Carries out one message: delivers a push, changes grants (and tells the sockets after it). Returns
+ * to how many sockets. */
+uint32_t hub_dispatch(struct hub *h, const struct msg *m);
 
 /* The socket's id: a UUID that says in which slot of which worker of which node the socket is. */
 void hub_socket_id(const struct hub *h, const struct hub_socket *s, char out[HUB_SOCKET_ID_LEN]);
