@@ -45,7 +45,7 @@ static void come_online(struct worker *w, struct str app, unsigned number, bool 
 
 int main(int argc, char **argv)
 {
-    static struct worker_options options = {.subscriptions_max = 1};
+    static struct worker_options options = {.subscriptions_max = 1, .bulk_min = HUB_BULK_MIN};
     char why[256];
     if (argc != 7) {
         fprintf(stderr, "usage: presence NATS PREFIX APP FIRST N WORKERS\n");

@@ -10,6 +10,12 @@ struct blob {
     char bytes[];
 };
 
+/* A part of one; whoever keeps it has a reference. */
+struct blob_range {
+    struct blob *blob;
+    uint32_t from, to;
+};
+
 struct blob *blob_new(uint32_t len);    /* uninitialised, one reference */
 struct blob *blob_of(struct str bytes); /* a copy */
 struct blob *blob_ref(struct blob *b);

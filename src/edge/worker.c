@@ -9,7 +9,6 @@
 #include "edge/ws_conn.h"
 
 enum {
-    WORKER_SLICE_US = 200, /* of a fan-out to many, between two looks at what comes in */
     FAREWELLS_OVER_MS = 24 * 3600 * 1000,
     WORKER_SCRATCH_KEEP = 256 * 1024, /* bytes of scratch memory that stay between uses */
     /* A letter costs this and a byte each of its data: so a reading of the inbox is at most 64
@@ -183,7 +182,7 @@ static void end_turn(void *ctx)
     bool matches = matching_run(w->matching, w->loop.now_ms);
     /* Messages before the answers that tell of them. */
     bus_seat_flush(w->seat);
-    w->loop.busy = net_end_turn(&w->net, WORKER_SLICE_US) || matches;
+    w->loop.busy = net_end_turn(&w->net) || matches;
     if (w->stopping && !w->n_conns)
         say_served(w);
 }
@@ -249,6 +248,8 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     }
     loop_at_end(&w->loop, end_turn, w);
     net_init(&w->net, &w->loop, options->queue_messages_max, options->queue_bytes_max);
+    w->net.write_more = ws_conns_write_due;
+    w->net.ctx = w;
     if (options->io_uring)
         open_uring(w);
     slots_init(&w->http_conns);
@@ -256,8 +257,10 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     w->ping = ws_ping_frame();
     held_queue_init(&w->held);
 
-    const struct hub_host host = {w, ws_conn_deliver, ws_conn_encode, on_interest};
-    const struct hub_options hub_options = {node->id, (uint16_t)index, options->subscriptions_max};
+    const struct hub_host host = {w, ws_conn_deliver, ws_conn_deliver_range, ws_conn_encode,
+                                  on_interest};
+    const struct hub_options hub_options = {node->id, (uint16_t)index, options->subscriptions_max,
+                                            HUB_BULK_MIN};
     w->hub = hub_new(&host, &hub_options);
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
@@ -307,11 +310,11 @@ void worker_free(struct worker *w)
     bus_seat_free(w->seat); /* its last answers still find their connections */
     http_conns_close(w);
     ws_conns_go_away(w);
-    net_end_turn(&w->net, INT64_MAX);
+    net_end_turns(&w->net);
     /* Farewells that are still under way are over: their timers close them. */
     w->loop.now_ms += FAREWELLS_OVER_MS;
     timer_run(&w->loop.timers, w->loop.now_ms);
-    net_end_turn(&w->net, INT64_MAX);
+    net_end_turns(&w->net);
     net_fini(&w->net);
     uring_free(w->uring);
     matching_free(w->matching);

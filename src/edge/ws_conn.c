@@ -7,8 +7,8 @@
 #include "ws/handshake.h"
 
 enum {
-    HELD_BYTES_MAX = 256 * 1024
-}; /* of one connection's replies that wait; then reading stops */
+    HELD_BYTES_MAX = 256 * 1024, /* of one connection's replies that wait; then reading stops */
+};
 
 struct ws_conn {
     struct conn conn;
@@ -115,6 +115,8 @@ static void close_with(struct ws_conn *s, enum log_level level, unsigned code, s
         return;
     log_close(s, level, code, why);
     ensure_handshake(s);
+    if (s->joined && !s->is_slow)
+        hub_catch_up(s->worker->hub, &s->socket);
     struct buf frame = BUF_INIT;
     ws_frame_close(&frame, (uint16_t)code, why);
     /* What it has not begun to take although it is over its limits it will not get. */
@@ -144,6 +146,30 @@ void ws_conn_deliver(void *worker, struct hub_socket *socket, struct blob *b, bo
         mark_slow(s);
 }
 
+void ws_conn_deliver_range(void *worker, struct hub_socket *socket, const struct blob_range *r)
+{
+    (void)worker;
+    struct ws_conn *s = container_of(socket, struct ws_conn, socket);
+    ensure_handshake(s);
+    if (conn_send_range(&s->conn, r))
+        mark_slow(s);
+}
+
+bool ws_conns_write_due(void *worker)
+{
+    struct worker *w = worker;
+    struct hub_due due[NET_SLICE];
+    struct net_write writes[NET_SLICE];
+    unsigned n = hub_due(w->hub, due, NET_SLICE);
+    for (unsigned i = 0; i < n; i++) {
+        struct ws_conn *s = container_of(due[i].socket, struct ws_conn, socket);
+        ensure_handshake(s);
+        writes[i] = (struct net_write){&s->conn, due[i].n, due[i].ranges};
+    }
+    net_write_many(&w->net, writes, n);
+    return n > 0;
+}
+
 static void close_slow(struct ws_conn *s)
 {
     s->is_slow = true;
@@ -167,6 +193,7 @@ static void reply(struct ws_conn *s, struct buf *payload, enum ws_op op)
 {
     struct blob *b = end_payload(payload, op);
     ensure_handshake(s);
+    hub_catch_up(s->worker->hub, &s->socket);
     if (conn_send(&s->conn, b))
         close_slow(s);
     blob_unref(b);
@@ -299,6 +326,7 @@ static void release(struct ws_conn *s, struct held_reply *r)
         held_drop(held, &s->worker->held, hub_grants_pool(s->worker->hub));
         s->held = NULL;
     }
+    hub_catch_up(s->worker->hub, &s->socket);
     if (r->frame && conn_send(&s->conn, judge(s, r)))
         close_slow(s);
     if (is_last && paused) {
@@ -399,6 +427,7 @@ static void ping(struct ws_conn *s)
     const struct worker_options *o = s->worker->options;
     s->ping_at = (uint32_t)(s->worker->loop.now_ms + o->ping_ms);
     ensure_handshake(s);
+    hub_catch_up(s->worker->hub, &s->socket);
     if (conn_send(&s->conn, s->worker->ping))
         close_slow(s);
     else if (o->idle_rule && !s->socket.n_subs)
@@ -434,7 +463,17 @@ static void on_timer(struct timer *t)
 
 static void on_stall(struct conn *c)
 {
-    set_timer(self(c));
+    struct ws_conn *s = self(c);
+    set_timer(s);
+    if (s->joined)
+        hub_set_stalled(s->worker->hub, &s->socket, true);
+}
+
+static void on_drained(struct conn *c)
+{
+    struct ws_conn *s = self(c);
+    if (s->joined)
+        hub_set_stalled(s->worker->hub, &s->socket, false);
 }
 
 /* ---- life ---- */
@@ -450,7 +489,8 @@ static void on_gone(struct conn *c)
     mem_free(s);
 }
 
-static const struct conn_ops ops = {.on_input = on_input, .on_stall = on_stall, .on_gone = on_gone};
+static const struct conn_ops ops = {
+    .on_input = on_input, .on_stall = on_stall, .on_drained = on_drained, .on_gone = on_gone};
 
 static struct grants *grants_of(struct hub *hub, const struct claims *c)
 {

@@ -10,7 +10,11 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
 
 /* The hub's host functions. */
 void ws_conn_deliver(void *worker, struct hub_socket *s, struct blob *b, bool bulk);
+void ws_conn_deliver_range(void *worker, struct hub_socket *s, const struct blob_range *r);
 struct blob *ws_conn_encode(void *worker, unsigned encoder, const struct msg *m);
+
+/* Writes to the next sockets that a fan-out is due to; false: there are none. */
+bool ws_conns_write_due(void *worker);
 
 /* Closes those that could not take a message: called after each fan-out. */
 void ws_conns_close_slow(struct worker *w);

@@ -3,7 +3,7 @@
 #include "base/hash_set.h"
 #include "base/mem.h"
 #include "base/names.h"
-#include "hub/table.h"
+#include "hub/lag.h"
 
 /* ---- coming and going ---- */
 
@@ -84,7 +84,7 @@ static void subscribe(struct hub *h, struct hub_socket *s, struct str name)
 {
     struct hub_channel *c = table_channel_make(h, s->app, name);
     if (table_find_sub(s, c) == UINT32_MAX)
-        table_subscribe(s, c);
+        table_subscribe(h, s, c);
 }
 
 static uint32_t find_subscription(const struct hub_socket *s, struct str channel)
@@ -161,13 +161,20 @@ struct encodings {
     uint32_t n_delivered;
 };
 
+static struct blob *encoded(struct hub *h, struct encodings *e, unsigned encoder,
+                            const struct msg *m)
+{
+    struct blob **b = &e->of[encoder];
+    if (!*b)
+        *b = h->host.encode(h->host.ctx, encoder, m);
+    return *b;
+}
+
 static void deliver(struct hub *h, struct encodings *e, struct hub_socket *s, const struct msg *m,
                     bool bulk)
 {
-    struct blob **b = &e->of[s->encoder];
-    if (!*b)
-        *b = h->host.encode(h->host.ctx, s->encoder, m);
-    h->host.deliver(h->host.ctx, s, *b, bulk);
+    lag_catch_up(h, s);
+    h->host.deliver(h->host.ctx, s, encoded(h, e, s->encoder, m), bulk);
     e->n_delivered++;
 }
 
@@ -215,8 +222,18 @@ static void to_user(struct hub *h, struct hub_app *a, const struct msg *m, struc
 static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)
 {
     struct hub_channel *c = table_channel(a, m->target);
-    for (uint32_t i = 0; c && i < c->n; i++)
-        deliver(h, e, c->subscribers[i].socket, m, c->n >= HUB_BULK_MIN);
+    if (!c)
+        return;
+    bool bulk = c->n >= h->options.bulk_min;
+    if (lag_n_lazy(c) < h->options.bulk_min) {
+        for (uint32_t i = 0; i < c->n; i++)
+            deliver(h, e, c->subscribers[i].socket, m, bulk);
+        return;
+    }
+    lag_append(h, c, encoded(h, e, c->encoder, m));
+    e->n_delivered++;
+    for (uint32_t i = 0; i < c->n_eager; i++)
+        deliver(h, e, c->subscribers[c->eager[i]].socket, m, bulk);
 }
 
 static void to_socket(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)

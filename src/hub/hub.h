@@ -17,7 +17,7 @@
 
 enum {
     HUB_ENCODERS_MAX = 8,
-    HUB_BULK_MIN = 32,      /* subscribers from which on a push goes to many */
+    HUB_BULK_MIN = 32,      /* a good hub_options.bulk_min */
     HUB_WORKERS_MAX = 1024, /* what a socket id has room for */
     HUB_SOCKET_ID_LEN = 36, /* text form of a UUID */
 };
@@ -37,6 +37,7 @@ struct hub_socket { /* part of whatever is connected */
     uint64_t number; /* in the hub's slots */
     uint16_t salt;   /* random; with number, worker and node: the socket id */
     uint8_t encoder; /* which encoding it takes */
+    bool stalled;    /* hub_set_stalled */
 };
 
 /* What one can listen to: a channel or a user of an app. */
@@ -51,6 +52,8 @@ struct hub_host {
     /* Queues `b` (take a reference) for the socket, one of many when `bulk`. Must not change the
      * hub: a socket that cannot take it is marked and closed after the turn. */
     void (*deliver)(void *ctx, struct hub_socket *s, struct blob *b, bool bulk);
+    /* The same for some frames at once, always one of many. */
+    void (*deliver_range)(void *ctx, struct hub_socket *s, const struct blob_range *r);
     /* Encodes `m` as sockets of this encoder read it; one reference for the hub. */
     struct blob *(*encode)(void *ctx, unsigned encoder, const struct msg *m);
     /* The first listener came to (or the last one left) a name. Called before a subscription is
@@ -62,6 +65,7 @@ struct hub_options {
     uint32_t node;              /* which process of the cluster, */
     uint16_t worker;            /* and which worker of it: in every socket id */
     uint32_t subscriptions_max; /* of one socket */
+    uint32_t bulk_min;          /* subscribers from which on a push goes to many */
 };
 
 struct hub *hub_new(const struct hub_host *host, const struct hub_options *o);
@@ -98,9 +102,28 @@ enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str chann
 /* ERR_DENIED: not permitted. A name that is permitted but not subscribed is ERR_OK. */
 enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel);
 
-/* Carries out one message: delivers a push, changes grants (and tells the sockets after it). Returns
- * to how many sockets. */
+/* Carries out one message: delivers a push, changes grants (and tells the sockets after it).
+ * Returns how much work it was: the deliveries that were not put off. */
 uint32_t hub_dispatch(struct hub *h, const struct msg *m);
+
+/* ---- a push to a large channel is given to its subscribers later, in slices ---- */
+
+enum { HUB_RANGES = 8 };
+
+struct hub_due { /* what one socket is to be given */
+    struct hub_socket *socket;
+    unsigned n;
+    struct blob_range ranges[HUB_RANGES]; /* valid until the hub is called with a message again */
+};
+
+/* The next sockets that are due, and what; they count as having it. 0: nobody is. */
+unsigned hub_due(struct hub *h, struct hub_due *due, unsigned max);
+
+/* Delivers what the socket lacks: to be called before anything of the host's own is sent to it. */
+void hub_catch_up(struct hub *h, struct hub_socket *s);
+
+/* A socket that takes no more (or does again) has a queue of its own meanwhile. */
+void hub_set_stalled(struct hub *h, struct hub_socket *s, bool stalled);
 
 /* The socket's id: a UUID that says in which slot of which worker of which node the socket is. */
 void hub_socket_id(const struct hub *h, const struct hub_socket *s, char out[HUB_SOCKET_ID_LEN]);

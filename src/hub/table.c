@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include "base/mem.h"
+#include "hub/lag.h"
 
 static struct str app_map_key(const void *item)
 {
@@ -59,7 +60,7 @@ struct hub *hub_new(const struct hub_host *host, const struct hub_options *o)
     struct hub *h = mem_zalloc(sizeof(*h));
     h->host = *host;
     h->options = *o;
-    assert(o->worker < HUB_WORKERS_MAX);
+    assert(o->worker < HUB_WORKERS_MAX && o->bulk_min);
     if (getrandom(&h->random, sizeof(h->random), 0) < 0)
         abort();
     map_init(&h->apps, app_map_key);
@@ -156,6 +157,8 @@ void table_channel_drop(struct hub *h, struct hub_channel *c)
         return;
     tell_interest(h, false, c->app, channel_name(c), false);
     map_remove(&c->app->channels, c);
+    lag_drop(h, c);
+    mem_free(c->eager);
     mem_free(c->subscribers);
     mem_free(c);
 }
@@ -197,7 +200,7 @@ uint32_t table_find_sub(const struct hub_socket *s, const struct hub_channel *c)
     return UINT32_MAX;
 }
 
-void table_subscribe(struct hub_socket *s, struct hub_channel *c)
+void table_subscribe(struct hub *h, struct hub_socket *s, struct hub_channel *c)
 {
     if (s->n_subs == s->cap_subs) {
         s->cap_subs = s->cap_subs ? s->cap_subs * 2 : 1;
@@ -207,8 +210,11 @@ void table_subscribe(struct hub_socket *s, struct hub_channel *c)
         c->cap = c->cap ? c->cap + c->cap / 2 + 1 : 1;
         c->subscribers = mem_realloc(c->subscribers, c->cap * sizeof(*c->subscribers));
     }
-    s->subs[s->n_subs] = (struct hub_sub){c, c->n};
-    c->subscribers[c->n++] = (struct hub_subscriber){s, s->n_subs++};
+    s->subs[s->n_subs] = (struct hub_sub){.channel = c, .place = c->n};
+    c->subscribers[c->n++] = (struct hub_subscriber){.socket = s, .place = s->n_subs++};
+    if (s->n_subs == 2)
+        lag_review(h, s); /* the first one */
+    lag_came(c, c->n - 1);
 }
 
 void table_unsubscribe(struct hub *h, struct hub_socket *s, uint32_t place)
@@ -216,10 +222,12 @@ void table_unsubscribe(struct hub *h, struct hub_socket *s, uint32_t place)
     struct hub_channel *c = s->subs[place].channel;
     uint32_t there = s->subs[place].place;
 
+    lag_goes(h, c, there);
     struct hub_subscriber last = c->subscribers[--c->n];
     if (there != c->n) {
         c->subscribers[there] = last;
         last.socket->subs[last.place].place = there;
+        lag_moved(h, c, there);
     }
     struct hub_sub moved = s->subs[--s->n_subs];
     if (place != s->n_subs) {
@@ -236,5 +244,6 @@ void table_unsubscribe(struct hub *h, struct hub_socket *s, uint32_t place)
         s->subs = NULL;
         s->cap_subs = 0;
     }
+    lag_review(h, s);
     table_channel_drop(h, c);
 }

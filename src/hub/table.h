@@ -10,18 +10,25 @@ struct hub_channel;
 struct hub_sub { /* in the socket's array */
     struct hub_channel *channel;
     uint32_t place; /* in channel->subscribers */
+    uint32_t eager; /* in channel->eager, if it is (lag.h) */
 };
 
 struct hub_subscriber { /* in the channel's array, dense: the fan-out walks it */
     struct hub_socket *socket;
     uint32_t place; /* in socket->subs */
+    uint32_t lacks; /* the number of the next frame it is to be given, or LAG_EAGER */
 };
 
 struct hub_channel {
     struct hub_app *app;
     struct hub_subscriber *subscribers;
     uint32_t n, cap;
+    struct hub_lag *lag; /* NULL: nobody lacks anything */
+    uint32_t *eager;     /* places of those who are given each frame at once */
+    uint32_t n_eager, cap_eager;
+    uint32_t end; /* the number of the next frame, while `lag` is NULL */
     uint32_t name_len;
+    uint8_t encoder; /* of those who are lazy, if any */
     char name[];
 };
 
@@ -46,7 +53,8 @@ struct hub {
     struct map apps;
     struct slots sockets;
     struct grants_pool grants;
-    uint32_t mark; /* the number of the last question */
+    struct hub_lag *first_lag, *last_lag; /* channels; whose turn it is first */
+    uint32_t mark;                        /* the number of the last question */
     uint64_t random;
 };
 
@@ -81,7 +89,7 @@ void table_app_drop(struct hub *h, struct hub_app *a);
 
 /* The place of `c` in s->subs, or UINT32_MAX. */
 uint32_t table_find_sub(const struct hub_socket *s, const struct hub_channel *c);
-void table_subscribe(struct hub_socket *s, struct hub_channel *c);
+void table_subscribe(struct hub *h, struct hub_socket *s, struct hub_channel *c);
 /* Ends the subscription at this place of s->subs (the last one moves there). */
 void table_unsubscribe(struct hub *h, struct hub_socket *s, uint32_t place);
 

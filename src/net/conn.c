@@ -11,12 +11,12 @@ enum {
     OUTQ_SPARE_MAX = 4096, /* queues of the smallest size kept for the next fan-out */
 };
 
-/* A ring of waiting blobs, for a connection that has more than one. */
+/* A ring of waiting ranges, for a connection that has more than one. */
 struct outq {
     struct outq *next_spare;
     uint32_t cap; /* a power of two */
     uint32_t head, n;
-    struct blob *blobs[];
+    struct blob_range ranges[];
 };
 
 static ssize_t tcp_recv(int fd, void *p, size_t len)
@@ -62,7 +62,7 @@ static struct outq *outq_new(struct net *n)
         n->spare = q->next_spare;
         n->n_spare--;
     } else {
-        q = mem_alloc(sizeof(*q) + OUTQ_CAP_MIN * sizeof(q->blobs[0]));
+        q = mem_alloc(sizeof(*q) + OUTQ_CAP_MIN * sizeof(q->ranges[0]));
         q->cap = OUTQ_CAP_MIN;
     }
     q->head = q->n = 0;
@@ -80,20 +80,20 @@ static void outq_free(struct net *n, struct outq *q)
     }
 }
 
-static struct blob **outq_at(struct outq *q, uint32_t i)
+static struct blob_range *outq_at(struct outq *q, uint32_t i)
 {
-    return &q->blobs[(q->head + i) & (q->cap - 1)];
+    return &q->ranges[(q->head + i) & (q->cap - 1)];
 }
 
 static void outq_grow(struct outq **q)
 {
     struct outq *old = *q;
-    struct outq *bigger = mem_alloc(sizeof(*old) + 2ul * old->cap * sizeof(old->blobs[0]));
+    struct outq *bigger = mem_alloc(sizeof(*old) + 2ul * old->cap * sizeof(old->ranges[0]));
     bigger->cap = 2 * old->cap;
     bigger->head = 0;
     bigger->n = old->n;
     for (uint32_t i = 0; i < old->n; i++)
-        bigger->blobs[i] = *outq_at(old, i);
+        bigger->ranges[i] = *outq_at(old, i);
     mem_free(old);
     *q = bigger;
 }
@@ -103,29 +103,37 @@ static unsigned queued(const struct conn *c)
     return (c->first ? 1 : 0) + (c->rest ? c->rest->n : 0);
 }
 
-static void enqueue(struct conn *c, struct blob *b)
+static void set_first(struct conn *c, struct blob_range r)
 {
-    c->queued_bytes += b->len;
+    c->first = r.blob;
+    c->first_from = r.from;
+    c->first_to = r.to;
+    c->first_begun = false;
+}
+
+/* Takes over the reference. */
+static void enqueue(struct conn *c, struct blob_range r)
+{
+    c->queued_bytes += r.to - r.from;
     if (!c->first) {
-        c->first = b;
+        set_first(c, r);
         return;
     }
     if (!c->rest)
         c->rest = outq_new(c->net);
     else if (c->rest->n == c->rest->cap)
         outq_grow(&c->rest);
-    *outq_at(c->rest, c->rest->n++) = b;
+    *outq_at(c->rest, c->rest->n++) = r;
 }
 
-/* Lets go of the oldest blob. */
+/* Lets go of the oldest range. */
 static void dequeue(struct conn *c)
 {
     blob_unref(c->first);
-    c->first = NULL;
-    c->first_sent = 0;
+    set_first(c, (struct blob_range){NULL, 0, 0});
     if (!c->rest)
         return;
-    c->first = *outq_at(c->rest, 0);
+    set_first(c, *outq_at(c->rest, 0));
     c->rest->head = (c->rest->head + 1) & (c->rest->cap - 1);
     if (--c->rest->n == 0) {
         outq_free(c->net, c->rest);
@@ -137,15 +145,15 @@ void conn_drop_unsent(struct conn *c)
 {
     while (c->rest) {
         struct outq *q = c->rest;
-        struct blob *last = *outq_at(q, --q->n);
-        c->queued_bytes -= last->len;
-        blob_unref(last);
+        struct blob_range *last = outq_at(q, --q->n);
+        c->queued_bytes -= last->to - last->from;
+        blob_unref(last->blob);
         if (q->n == 0) {
             outq_free(c->net, q);
             c->rest = NULL;
         }
     }
-    if (c->first && c->first_sent == 0) {
+    if (c->first && !c->first_begun) {
         dequeue(c);
         c->queued_bytes = 0;
     }
@@ -208,11 +216,17 @@ static void end_our_side(struct conn *c)
 static void sent(struct conn *c, size_t len)
 {
     c->queued_bytes -= (uint32_t)len;
-    while (c->first && len >= c->first->len - c->first_sent) {
-        len -= c->first->len - c->first_sent;
+    while (c->first && len >= c->first_to - c->first_from) {
+        len -= c->first_to - c->first_from;
         dequeue(c);
     }
-    c->first_sent += (uint32_t)len;
+    c->first_from += (uint32_t)len;
+    c->first_begun |= len > 0;
+}
+
+static struct iovec piece_of(const struct blob_range *r)
+{
+    return (struct iovec){r->blob->bytes + r->from, r->to - r->from};
 }
 
 static unsigned gather(struct conn *c, struct iovec *iov, unsigned max)
@@ -220,13 +234,9 @@ static unsigned gather(struct conn *c, struct iovec *iov, unsigned max)
     unsigned n = queued(c);
     if (n > max)
         n = max;
-    iov[0].iov_base = c->first->bytes + c->first_sent;
-    iov[0].iov_len = c->first->len - c->first_sent;
-    for (unsigned i = 1; i < n; i++) {
-        struct blob *b = *outq_at(c->rest, i - 1);
-        iov[i].iov_base = b->bytes;
-        iov[i].iov_len = b->len;
-    }
+    iov[0] = piece_of(&(struct blob_range){c->first, c->first_from, c->first_to});
+    for (unsigned i = 1; i < n; i++)
+        iov[i] = piece_of(outq_at(c->rest, i - 1));
     return n;
 }
 
@@ -285,42 +295,55 @@ static void flush(struct conn *c)
     after_writing(c);
 }
 
-static bool over_limit(const struct conn *c, const struct blob *b)
+static bool over_limit(const struct conn *c, const struct blob_range *r)
 {
     if (c->ops->bounds_itself)
         return false;
     /* A single message over the byte limit may pass when nothing else waits. */
     return queued(c) >= c->net->queue_messages_max ||
-           (c->first && c->queued_bytes + (size_t)b->len > c->net->queue_bytes_max);
+           (c->first && c->queued_bytes + (size_t)(r->to - r->from) > c->net->queue_bytes_max);
 }
 
-static enum err send_by(struct conn *c, struct blob *b, enum conn_list list)
+static enum err send_by(struct conn *c, const struct blob_range *r, enum conn_list list)
 {
-    if (conn_is_ending(c) || !b->len)
+    if (conn_is_ending(c) || r->to == r->from)
         return ERR_OK;
-    if (over_limit(c, b)) {
+    if (over_limit(c, r)) {
         /* A burst within one turn is no slow reader, nor one that has read since it stalled:
          * write before judging. */
         flush(c);
         if (c->closed)
             return ERR_OK;
-        if (over_limit(c, b))
+        if (over_limit(c, r))
             return ERR_FULL;
     }
-    enqueue(c, blob_ref(b));
+    blob_ref(r->blob);
+    enqueue(c, *r);
     if (!c->stalled)
         mark_dirty(c, list);
     return ERR_OK;
 }
 
+static struct blob_range whole(struct blob *b)
+{
+    return (struct blob_range){b, 0, b->len};
+}
+
 enum err conn_send(struct conn *c, struct blob *b)
 {
-    return send_by(c, b, CONN_URGENT);
+    const struct blob_range r = whole(b);
+    return send_by(c, &r, CONN_URGENT);
 }
 
 enum err conn_send_bulk(struct conn *c, struct blob *b)
 {
-    return send_by(c, b, CONN_BULK);
+    const struct blob_range r = whole(b);
+    return send_by(c, &r, CONN_BULK);
+}
+
+enum err conn_send_range(struct conn *c, const struct blob_range *r)
+{
+    return send_by(c, r, CONN_BULK);
 }
 
 enum err conn_send_bytes(struct conn *c, struct str bytes)
@@ -415,7 +438,7 @@ void conn_finish_with(struct conn *c, struct str last_word)
 {
     if (conn_is_ending(c))
         return;
-    enqueue(c, blob_of(last_word));
+    enqueue(c, whole(blob_of(last_word)));
     conn_finish(c);
 }
 
@@ -482,14 +505,14 @@ static void write_one(struct net *n, enum conn_list list)
     flush(c);
 }
 
-/* Writes the first of a list with one system call, at most URING_BATCH of them. */
-static void write_batch(struct net *n, enum conn_list list)
+/* Writes the first of a list with one system call, at most `max` of them. */
+static void write_batch(struct net *n, enum conn_list list, unsigned max)
 {
     struct conn *batch[URING_BATCH], *c;
     ssize_t results[URING_BATCH];
     unsigned n_batch = 0;
     /* Nothing but gathering in here: what is gathered must stay as it is. */
-    while (n_batch < URING_BATCH && (c = first_of(n, list)) && fits_batch(c)) {
+    while (n_batch < max && (c = first_of(n, list)) && fits_batch(c)) {
         move_to(c, CONN_IN_NONE);
         uring_send(n->uring, c->io.fd, gather(c, uring_pieces(n->uring), URING_IOV));
         batch[n_batch++] = c;
@@ -502,14 +525,91 @@ static void write_batch(struct net *n, enum conn_list list)
     }
 }
 
-static void write_some(struct net *n, enum conn_list list)
+static void write_some(struct net *n, enum conn_list list, unsigned max)
 {
     struct conn *c = first_of(n, list);
     if (n->uring && c->next && fits_batch(c) && fits_batch(c->next))
-        write_batch(n, list);
+        write_batch(n, list, max);
     else
         write_one(n, list);
 }
+
+/* ---- writing to many ---- */
+
+static void queue_ranges(struct conn *c, const struct net_write *w)
+{
+    for (unsigned i = 0; i < w->n; i++) {
+        blob_ref(w->ranges[i].blob);
+        enqueue(c, w->ranges[i]);
+    }
+}
+
+/* What a write past the queue has brought; mostly all. */
+static void take_direct_result(const struct net_write *w, ssize_t result)
+{
+    struct conn *c = w->conn;
+    size_t all = 0;
+    for (unsigned i = 0; i < w->n; i++)
+        all += w->ranges[i].to - w->ranges[i].from;
+    if (result == (ssize_t)all)
+        return;
+    queue_ranges(c, w);
+    if (take_result(c, result))
+        write_on(c);
+    after_writing(c);
+}
+
+static void write_directly(const struct net_write *w)
+{
+    struct iovec iov[URING_IOV];
+    for (unsigned i = 0; i < w->n; i++)
+        iov[i] = piece_of(&w->ranges[i]);
+    ssize_t result = w->conn->net->transport->sendv(w->conn->io.fd, iov, w->n);
+    take_direct_result(w, result < 0 ? -errno : result);
+}
+
+/* Past the queue, which is empty, in one call. */
+static void write_batch_directly(struct net *n, const struct net_write *const batch[],
+                                 unsigned n_batch)
+{
+    ssize_t results[URING_BATCH];
+    for (unsigned i = 0; i < n_batch; i++) {
+        struct iovec *pieces = uring_pieces(n->uring);
+        for (unsigned r = 0; r < batch[i]->n; r++)
+            pieces[r] = piece_of(&batch[i]->ranges[r]);
+        uring_send(n->uring, batch[i]->conn->io.fd, batch[i]->n);
+    }
+    uring_submit(n->uring, results);
+    for (unsigned i = 0; i < n_batch; i++)
+        take_direct_result(batch[i], results[i]);
+}
+
+void net_write_many(struct net *n, const struct net_write *writes, unsigned n_writes)
+{
+    const struct net_write *batch[URING_BATCH];
+    unsigned n_batch = 0;
+    for (const struct net_write *w = writes; w < writes + n_writes; w++) {
+        struct conn *c = w->conn;
+        if (conn_is_ending(c))
+            continue;
+        if (c->first || c->stalled || w->n > URING_IOV) {
+            queue_ranges(c, w);
+            flush(c);
+        } else if (!n->uring) {
+            write_directly(w);
+        } else {
+            batch[n_batch++] = w;
+        }
+        if (n_batch == URING_BATCH) {
+            write_batch_directly(n, batch, n_batch);
+            n_batch = 0;
+        }
+    }
+    if (n_batch)
+        write_batch_directly(n, batch, n_batch);
+}
+
+/* ---- the turn's end ---- */
 
 /* Letting go may have others send (a user left), writing may close: until both lists are empty.
  * They only grow by what these calls add, which is bounded by the connections. */
@@ -517,7 +617,7 @@ static void end_urgent(struct net *n)
 {
     while (first_of(n, CONN_URGENT) || first_of(n, CONN_CLOSED)) {
         while (first_of(n, CONN_URGENT))
-            write_some(n, CONN_URGENT);
+            write_some(n, CONN_URGENT, URING_BATCH);
         for (struct conn *c; (c = first_of(n, CONN_CLOSED));) {
             move_to(c, CONN_IN_NONE);
             let_go(c);
@@ -525,15 +625,20 @@ static void end_urgent(struct net *n)
     }
 }
 
-bool net_end_turn(struct net *n, int64_t slice_us)
+bool net_end_turn(struct net *n)
 {
+    bool more = false;
     end_urgent(n);
-    if (!first_of(n, CONN_BULK))
-        return false;
-    int64_t began_us = loop_clock_us();
-    do {
-        write_some(n, CONN_BULK);
-    } while (first_of(n, CONN_BULK) && loop_clock_us() - began_us < slice_us);
+    for (unsigned i = 0; i < NET_SLICE && first_of(n, CONN_BULK); i += n->uring ? NET_SLICE : 1)
+        write_some(n, CONN_BULK, NET_SLICE);
+    if (n->write_more)
+        more = n->write_more(n->ctx);
     end_urgent(n);
-    return first_of(n, CONN_BULK) != NULL;
+    return more || first_of(n, CONN_BULK);
+}
+
+void net_end_turns(struct net *n)
+{
+    while (net_end_turn(n))
+        ;
 }

@@ -17,6 +17,10 @@
 #include "net/uring.h"
 
 enum {
+    /* How much of a fan-out goes out between two looks at what comes in: about 60 us. What comes in
+     * then joins what still waits: with 64 a single publisher has a fifth of its messages joined.
+     */
+    NET_SLICE = 16,
     CONN_READ_BYTES = 64 * 1024,  /* the one read buffer of a thread */
     CONN_FAREWELL_STEP_MS = 1000, /* how often an ending connection with output is looked at */
     CONN_IOV = 256,               /* blobs in one gathered write */
@@ -70,6 +74,11 @@ struct net {
     } lists[CONN_LISTS];
     struct outq *spare; /* queues to be used again */
     unsigned n_spare;
+    /* More that goes to many: writes some of it (net_write_many); false: there is none. May be
+     * NULL.
+     */
+    bool (*write_more)(void *ctx);
+    void *ctx;
     unsigned queue_messages_max; /* blobs one connection may have waiting */
     size_t queue_bytes_max;
     char read_buffer[CONN_READ_BYTES];
@@ -79,14 +88,15 @@ struct conn { /* part of the owner's struct */
     struct io io;
     struct net *net;
     const struct conn_ops *ops;
-    struct conn *next, *prev; /* in its list */
-    struct blob *first;       /* the oldest waiting blob; */
-    struct outq *rest;        /* what waits behind it; NULL when at most one does */
-    uint32_t first_sent;      /* bytes of `first` that are out */
+    struct conn *next, *prev;      /* in its list */
+    struct blob *first;            /* of the oldest range that waits, */
+    struct outq *rest;             /* and what waits behind it; NULL when at most one does */
+    uint32_t first_from, first_to; /* what of `first` is still to be sent */
     uint32_t queued_bytes;
     uint32_t lingered_bytes;
     uint32_t stalled_since; /* low bits of the millisecond; valid while `stalled` */
     uint8_t list;           /* enum conn_list */
+    bool first_begun : 1;   /* some of it is out */
     bool stalled : 1, paused : 1, finishing : 1, shut : 1, closed : 1;
     bool peer_done : 1; /* the peer ended, or the connection broke */
 };
@@ -95,9 +105,10 @@ void net_init(struct net *n, struct loop *loop, unsigned queue_messages_max,
               size_t queue_bytes_max);
 void net_fini(struct net *n); /* after every connection is gone */
 
-/* The turn's end: writes what was gathered, of what goes to many for `slice_us` (one connection's
- * at least), and lets go of what was closed. True: some of that is left, for the next turn. */
-bool net_end_turn(struct net *n, int64_t slice_us);
+/* The turn's end: writes what was gathered, of what goes to many a slice (NET_SLICE connections),
+ * and lets go of what was closed. True: some of that is left, for the next turn. */
+bool net_end_turn(struct net *n);
+void net_end_turns(struct net *n); /* until nothing is left */
 
 /* Takes over `fd` (non-blocking). ERR_SYS: epoll refuses; the caller still owns fd. */
 enum err conn_open(struct conn *c, struct net *n, int fd, const struct conn_ops *ops);
@@ -110,6 +121,16 @@ enum err conn_send_bytes(struct conn *c, struct str bytes); /* copies */
 
 /* The same for what goes to many: it may wait for some turns. */
 enum err conn_send_bulk(struct conn *c, struct blob *b);
+enum err conn_send_range(struct conn *c, const struct blob_range *r);
+
+/* Writes now: to many connections at once, to each its own ranges behind what it has queued. What
+ * the kernel does not take is queued. */
+struct net_write {
+    struct conn *conn; /* each comes once */
+    unsigned n;
+    const struct blob_range *ranges;
+};
+void net_write_many(struct net *n, const struct net_write *writes, unsigned n_writes);
 
 /* Forgets all that is queued and not begun yet: what is left is whole messages for the peer. */
 void conn_drop_unsent(struct conn *c);

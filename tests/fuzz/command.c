@@ -52,6 +52,13 @@ static void deliver(void *ctx, struct hub_socket *s, struct blob *b, bool bulk)
     CHECK(b->len);
 }
 
+static void deliver_range(void *ctx, struct hub_socket *s, const struct blob_range *r)
+{
+    (void)ctx;
+    (void)s;
+    (void)r;
+}
+
 static struct blob *encode(void *ctx, unsigned encoder, const struct msg *m)
 {
     (void)ctx;
@@ -188,8 +195,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len > INPUT_MAX)
         return 0;
-    const struct hub_host host = {NULL, deliver, encode, interest};
-    const struct hub_options options = {.node = 1, .subscriptions_max = SUBSCRIPTIONS_MAX};
+    const struct hub_host host = {NULL, deliver, deliver_range, encode, interest};
+    const struct hub_options options = {
+        .node = 1, .subscriptions_max = SUBSCRIPTIONS_MAX, .bulk_min = HUB_BULK_MIN};
     hub = hub_new(&host, &options);
     join(0, "ann", "*;", "cmd;");
     join(1, "ann", "a;b;ch*;*x*;", "");

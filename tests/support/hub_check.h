@@ -1,7 +1,7 @@
 /* hub_check.h - what must hold in the tables of a hub at any moment. */
 #ifndef TESTS_HUB_CHECK_H
 #define TESTS_HUB_CHECK_H
-#include "hub/table.h"
+#include "hub/lag.h"
 #include <stddef.h>
 
 static inline const char *hub_check_socket(const struct hub *h, const struct hub_socket *s)
@@ -27,6 +27,36 @@ static inline const char *hub_check_socket(const struct hub *h, const struct hub
     return NULL;
 }
 
+static inline const char *hub_check_lag(const struct hub_channel *c)
+{
+    uint32_t n_eager = 0, n_lagging = 0;
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct hub_subscriber *r = &c->subscribers[i];
+        const struct hub_socket *s = r->socket;
+        if (r->lacks == LAG_EAGER) {
+            uint32_t at = s->subs[r->place].eager;
+            if (at >= c->n_eager || c->eager[at] != i)
+                return "an eager subscriber is not in the list of them";
+            n_eager++;
+            continue;
+        }
+        if (s->n_subs != 1 || s->stalled || s->encoder != c->encoder)
+            return "a subscriber is lazy that may not be";
+        if (c->lag && r->lacks != c->lag->tail.end) {
+            if (tail_lag(r->lacks, c->lag->tail.end) > c->lag->tail.n)
+                return "a subscriber lacks what is not in the tail any more";
+            n_lagging++;
+        } else if (!c->lag && r->lacks != c->end) {
+            return "a subscriber lacks something, and there is no tail";
+        }
+    }
+    if (n_eager != c->n_eager || n_eager > c->cap_eager)
+        return "a channel counts its eager subscribers wrong";
+    if (c->lag && (c->lag->channel != c || n_lagging != c->lag->n_lagging))
+        return "a channel counts wrong who lags";
+    return NULL;
+}
+
 static inline const char *hub_check_app(const struct hub_app *a, uint64_t *n_subscribers,
                                         uint32_t *n_of_users)
 {
@@ -34,6 +64,9 @@ static inline const char *hub_check_app(const struct hub_app *a, uint64_t *n_sub
     for (const struct hub_channel *c; (c = map_each(&a->channels, &place));) {
         if (c->app != a || c->n == 0 || c->n > c->cap)
             return "a channel is empty or in the wrong app";
+        const char *wrong = hub_check_lag(c);
+        if (wrong)
+            return wrong;
         *n_subscribers += c->n;
     }
     place = 0;

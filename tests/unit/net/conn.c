@@ -171,7 +171,7 @@ static unsigned read_letter(void *reader, struct letter *l)
 
 static void end_turn(void *ctx)
 {
-    net_end_turn(ctx, INT64_MAX);
+    net_end_turns(ctx);
 }
 
 static int set_up(void **unused)
@@ -362,7 +362,7 @@ static void survives_short_writes(void **unused)
             turn();
             expect_at_peer(peer, "abcdefghijkl", false);
             assert_int_equal(o->conn.queued_bytes, 0);
-            assert_int_equal(o->conn.first_sent, 0);
+            assert_int_equal(o->conn.first_from, 0);
             assert_null(o->conn.first);
             assert_null(o->conn.rest);
             assert_false(o->conn.stalled);
@@ -380,7 +380,7 @@ static void goes_on_when_the_kernel_takes_again(void **unused)
     SENDS({0, 4}, {EAGAIN, 0});
     send_text(o, "abc");
     send_text(o, "def");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(story.stalls, 1);
     assert_int_equal(story.drains, 0);
     assert_int_equal(o->conn.queued_bytes, 2);
@@ -391,7 +391,7 @@ static void goes_on_when_the_kernel_takes_again(void **unused)
 
     /* While it is stalled only epoll says when to write: sends just queue. */
     send_text(o, "ghi");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(script.calls, 2);
     turn();
     assert_int_equal(script.calls, 3);
@@ -403,7 +403,7 @@ static void goes_on_when_the_kernel_takes_again(void **unused)
     /* A stall after progress is a new one. */
     SENDS({EAGAIN, 0}, {0, 1}, {EAGAIN, 0}, {EAGAIN, 0}, {EINTR, 0});
     send_text(o, "xyz");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(story.stalls, 2);
     turn();
     assert_int_equal(story.stalls, 3);
@@ -474,7 +474,7 @@ static void breaks_when_sending_fails(void **unused)
         SENDS({0, 2}, {errors[i], 0});
         send_text(o, "abc");
         send_text(o, "def");
-        net_end_turn(&net, INT64_MAX);
+        net_end_turns(&net);
         assert_int_equal(story.gone, 1);
         close(peer);
     }
@@ -533,7 +533,7 @@ static void limits_messages(void **unused)
     assert_int_equal(conn_send(&o->conn, b), ERR_FULL);
     assert_int_equal(conn_send_bytes(&o->conn, STR("m")), ERR_FULL);
     assert_int_equal(script.calls, 3);
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     turn(); /* still EAGAIN */
     turn();
     expect_at_peer(peer, "mmmmmmmm", false);
@@ -591,7 +591,7 @@ static void counts_what_is_left_of_a_message(void **unused)
     memset(text, 'x', sizeof text);
     SENDS({0, 300}, {EAGAIN, 0}, {EAGAIN, 0});
     assert_int_equal(conn_send_bytes(&o->conn, str_make(text, sizeof text)), ERR_OK);
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(o->conn.queued_bytes, QUEUE_BYTES - 300);
     assert_int_equal(conn_send_bytes(&o->conn, str_make(text, 301)), ERR_FULL);
     assert_int_equal(conn_send_bytes(&o->conn, str_make(text, 300)), ERR_OK);
@@ -612,7 +612,7 @@ static void drops_what_is_not_begun(void **unused)
         send_text(o, "def");
         send_text(o, "ghi");
         send_text(o, "jkl");
-        net_end_turn(&net, INT64_MAX);
+        net_end_turns(&net);
         conn_drop_unsent(&o->conn);
         /* The message that the peer has a part of comes whole. */
         unsigned whole = (unsigned)(sent + 2) / 3 * 3;
@@ -637,7 +637,7 @@ static void rests_after_dropping_all(void **unused)
     struct owner *o = open_conn(&peer);
     SENDS({EAGAIN, 0});
     send_text(o, "abc");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     conn_drop_unsent(&o->conn);
     assert_int_equal(conn_stalled_ms(&o->conn), 0);
     turn();
@@ -904,7 +904,7 @@ static void others_may_be_told_of_the_end(void **unused)
     send_text(c, "never sent"); /* dirty and closed at once */
     conn_close(&a->conn);
     conn_close(&b->conn);
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(story.gone, 3);
     expect_at_peer(peers[3], "one left one left ", false);
     end(stays, peers[3]);
@@ -926,7 +926,7 @@ static void others_may_be_written_to_and_closed_at_the_end(void **unused)
     a->other = open_with(&ops, &other_story, &peers[1]);
     a->at_gone = greet_and_close_other;
     conn_close(&a->conn);
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(story.gone, 1);
     assert_int_equal(other_story.gone, 1);
     expect_at_peer(peers[1], "", true);
@@ -1004,10 +1004,10 @@ static void finishes_after_a_stall(void **unused)
     struct owner *o = open_conn(&peer);
     SENDS({0, 1}, {EAGAIN, 0});
     send_text(o, "abc");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     send_text(o, "def");
     conn_finish(&o->conn);
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     expect_at_peer(peer, "a", false);
     turn();
     expect_at_peer(peer, "bcdef", true);
@@ -1059,7 +1059,7 @@ static void half_closed_still_gets_its_answer(void **unused)
     struct owner *o = open_with(&half_ops, &story, &peer);
     SENDS({0, 2}, {EAGAIN, 0}, {0, 1}, {EAGAIN, 0}, {EAGAIN, 0});
     send_text(o, "the answer");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(send(peer, "rest", 4, 0), 4);
     shutdown(peer, SHUT_WR);
     for (int i = 0; i < 5; i++)
@@ -1084,7 +1084,7 @@ static void half_closed_is_over_without(void **unused)
     struct owner *o = open_conn(&peer);
     SENDS({EAGAIN, 0}, {EAGAIN, 0});
     send_text(o, "nobody waits for it");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     shutdown(peer, SHUT_WR);
     turn();
     assert_int_equal(story.gone, 1);
@@ -1158,10 +1158,10 @@ static void moves_while_stalled(void **unused)
     struct owner *o = open_conn(&peer);
     SENDS({0, 1}, {EAGAIN, 0}, {EAGAIN, 0});
     send_text(o, "abc");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     struct owner *to = move_owner(o);
     send_text(to, "def");
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(script.calls, 2);
     turn();
     turn();
@@ -1247,12 +1247,12 @@ static void last_word_survives_unread_input(void **unused)
     close(listening);
 }
 
-/* What goes to many is written a slice a turn, at least one connection's; what is urgent goes
- * first, and what comes meanwhile joins what waits. */
+/* What goes to many is written a slice a turn; what is urgent goes first, and what comes meanwhile
+ * joins what waits. */
 static void writes_what_goes_to_many_in_slices(void **unused)
 {
     (void)unused;
-    enum { N = 4 };
+    enum { N = NET_SLICE + 3, LAST = N - 1 };
     int peers[N];
     struct owner *owners[N];
     struct blob *b = blob_of(STR("1")), *more = blob_of(STR("2"));
@@ -1260,24 +1260,24 @@ static void writes_what_goes_to_many_in_slices(void **unused)
         owners[i] = open_conn(&peers[i]);
         assert_int_equal(conn_send_bulk(&owners[i]->conn, b), ERR_OK);
     }
-    assert_true(net_end_turn(&net, 0));
-    expect_at_peer(peers[0], "1", false);
-    expect_at_peer(peers[1], "", false);
+    assert_true(net_end_turn(&net));
+    for (unsigned i = 0; i < N; i++)
+        expect_at_peer(peers[i], i < NET_SLICE ? "1" : "", false);
     /* An answer overtakes the fan-out, but not what waits for the same connection. */
-    send_text(owners[3], "!");
+    send_text(owners[LAST], "!");
     for (unsigned i = 0; i < N; i++)
         assert_int_equal(conn_send_bulk(&owners[i]->conn, more), ERR_OK);
     unsigned calls = script.calls;
-    assert_true(net_end_turn(&net, 0));
-    expect_at_peer(peers[3], "1!2", false);
-    expect_at_peer(peers[1], "12", false);
-    expect_at_peer(peers[2], "", false);
-    assert_int_equal(script.calls, calls + 2);
-    assert_true(net_end_turn(&net, 0));
-    expect_at_peer(peers[2], "12", false);
-    assert_false(net_end_turn(&net, 0));
-    expect_at_peer(peers[0], "2", false);
-    assert_false(net_end_turn(&net, 0));
+    assert_true(net_end_turn(&net));
+    assert_int_equal(script.calls, calls + 1 + NET_SLICE);
+    expect_at_peer(peers[LAST], "1!2", false);
+    expect_at_peer(peers[NET_SLICE], "12", false);
+    expect_at_peer(peers[NET_SLICE + 1], "12", false);
+    for (unsigned i = 0; i < NET_SLICE; i++)
+        expect_at_peer(peers[i], i < NET_SLICE - 2 ? "2" : "", false);
+    assert_false(net_end_turn(&net));
+    expect_at_peer(peers[NET_SLICE - 1], "2", false);
+    assert_int_equal(script.calls, calls + 1 + N - 1);
     for (unsigned i = 0; i < N; i++)
         end(owners[i], peers[i]);
     blob_unref(b);
@@ -1293,7 +1293,7 @@ static void forgets_who_closes_while_it_waits_for_its_slice(void **unused)
     assert_int_equal(conn_send_bulk(&first->conn, b), ERR_OK);
     assert_int_equal(conn_send_bulk(&second->conn, b), ERR_OK);
     conn_close(&first->conn);
-    assert_false(net_end_turn(&net, 0));
+    assert_false(net_end_turn(&net));
     assert_int_equal(story.gone, 1);
     expect_at_peer(peers[0], "", true);
     expect_at_peer(peers[1], "x", false);
@@ -1327,7 +1327,7 @@ static void writes_to_many_with_one_call(void **unused)
         for (unsigned n = 0; n < 1 + i % (URING_IOV + 2); n++)
             assert_int_equal(conn_send_bulk(&owners[i]->conn, b), ERR_OK);
     }
-    assert_false(net_end_turn(&net, INT64_MAX));
+    net_end_turns(&net);
     assert_int_equal(story.gone, 1);
     assert_int_equal(story.stalls, 1);
     assert_true(owners[1]->conn.stalled);
@@ -1346,7 +1346,7 @@ static void writes_to_many_with_one_call(void **unused)
         if (i != 2)
             conn_close(&owners[i]->conn);
     }
-    net_end_turn(&net, INT64_MAX);
+    net_end_turns(&net);
     assert_int_equal(story.gone, N);
     for (unsigned i = 0; i < N; i++) {
         if (i != 2)
@@ -1354,6 +1354,66 @@ static void writes_to_many_with_one_call(void **unused)
     }
     assert_int_equal(b->refs, 1);
     blob_unref(b);
+}
+
+/* Past the queue, where there is none; behind it, where there is. */
+static void writes_many_now(void **unused)
+{
+    (void)unused;
+    for (unsigned with_ring = 0; with_ring < 2; with_ring++) {
+        enum { N = 5 };
+        int peers[N];
+        struct owner *owners[N];
+        struct net_write writes[N];
+        struct blob *b = blob_of(STR("0123456789"));
+        const struct blob_range ranges[] = {{b, 1, 3}, {b, 5, 6}};
+        if (with_ring && uring_new(&net.uring))
+            break;
+        story = (struct story){0};
+        memset(&script, 0, sizeof script);
+        for (unsigned i = 0; i < N; i++) {
+            owners[i] = open_conn(&peers[i]);
+            writes[i] = (struct net_write){&owners[i]->conn, 2, ranges};
+        }
+        send_text(owners[1], "first ");
+        conn_finish(&owners[2]->conn);
+        if (!with_ring)
+            SENDS({0, 2}, {0, 1}); /* a short write, and what is left of it */
+        net_write_many(&net, writes, N);
+        expect_at_peer(peers[0], "125", false);
+        expect_at_peer(peers[1], "first 125", false);
+        net_end_turns(&net);
+        expect_at_peer(peers[2], "", true);
+        expect_at_peer(peers[3], "125", false);
+        expect_at_peer(peers[4], "125", false);
+        assert_int_equal(b->refs, 1);
+        uring_free(net.uring);
+        net.uring = NULL;
+        for (unsigned i = 0; i < N; i++) {
+            conn_close(&owners[i]->conn);
+            close(peers[i]);
+        }
+        net_end_turns(&net);
+        assert_int_equal(story.gone, N);
+        blob_unref(b);
+    }
+}
+
+static bool write_more(void *ctx)
+{
+    return --*(unsigned *)ctx;
+}
+
+static void asks_for_more_each_turn(void **unused)
+{
+    (void)unused;
+    unsigned turns = 3;
+    net.write_more = write_more;
+    net.ctx = &turns;
+    assert_true(net_end_turn(&net));
+    assert_int_equal(turns, 2);
+    net_end_turns(&net);
+    assert_int_equal(turns, 0);
 }
 
 #define WITH_NET(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -1366,6 +1426,8 @@ int main(void)
         WITH_NET(writes_what_goes_to_many_in_slices),
         WITH_NET(forgets_who_closes_while_it_waits_for_its_slice),
         WITH_NET(writes_to_many_with_one_call),
+        WITH_NET(writes_many_now),
+        WITH_NET(asks_for_more_each_turn),
         WITH_NET(shares_blobs),
         WITH_NET(survives_short_writes),
         WITH_NET(goes_on_when_the_kernel_takes_again),

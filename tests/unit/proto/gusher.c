@@ -23,6 +23,13 @@ static void deliver(void *ctx, struct hub_socket *s, struct blob *b, bool bulk)
     (void)bulk;
 }
 
+static void deliver_range(void *ctx, struct hub_socket *s, const struct blob_range *r)
+{
+    (void)ctx;
+    (void)s;
+    (void)r;
+}
+
 static struct blob *encode(void *ctx, unsigned encoder, const struct msg *m)
 {
     (void)ctx;
@@ -88,8 +95,9 @@ static void expect_notes(const char *names, const char *added, const char *denie
 static int set_up(void **unused)
 {
     (void)unused;
-    const struct hub_host host = {NULL, deliver, encode, ignore_interest};
-    const struct hub_options options = {.node = 1, .subscriptions_max = SUBSCRIPTIONS_MAX};
+    const struct hub_host host = {NULL, deliver, deliver_range, encode, ignore_interest};
+    const struct hub_options options = {
+        .node = 1, .subscriptions_max = SUBSCRIPTIONS_MAX, .bulk_min = HUB_BULK_MIN};
     hub = hub_new(&host, &options);
     joined = false;
     host_did.outcome = ERR_OK;
