@@ -70,6 +70,10 @@ static const struct option options[] = {
     {SERVERS, "json-bodies", "GUSHER_JSON_BODIES", "on", SWITCH, AT(json_bodies), 0, 0, "on|off",
      "Read the parameters of a request from a JSON body too. off: as the original, which knew "
      "forms alone."},
+    {CONFIG_ALL | CONFIG_SLAVE, "deflate-min", "GUSHER_DEFLATE_MIN", "512", NUMBER, AT(deflate_min),
+     0, 1 << 30, "BYTES",
+     "Messages from this length on are compressed for clients that offer permessage-deflate. 0: "
+     "nothing is compressed, nor taken compressed."},
     {SERVERS, "io-uring", "GUSHER_IO_URING", "on", SWITCH, AT(io_uring), 0, 0, "on|off",
      "Write to many sockets with one system call, where the kernel permits it."},
     {SERVERS, "nats", "GUSHER_NATS_ADDR", NULL, TEXT, AT(nats), 0, 0, "URL,URL",

@@ -22,7 +22,7 @@ struct config {
     const char *nats, *nats_creds, *nats_ca_file, *nats_prefix, *ticket_secret, *remote_url;
     long nats_wait;
     long workers, receive_max_message_size, max_subscriptions;
-    long send_queue_messages, send_queue_bytes, body_max;
+    long send_queue_messages, send_queue_bytes, body_max, deflate_min;
     long ping_interval, pong_timeout, write_timeout, request_timeout, master_request_timeout;
     bool idle_rule, json_bodies, io_uring, dev;
     /* token */

@@ -186,6 +186,7 @@ static void fill_options(struct server_options *o, const struct config *c)
     w->ping_ms = c->ping_interval * 1000;
     w->pong_ms = c->pong_timeout * 1000;
     w->write_ms = c->write_timeout * 1000;
+    w->deflate_min = (size_t)c->deflate_min;
     w->io_uring = c->io_uring;
     w->idle_rule = c->idle_rule;
     w->subscriptions_max = (unsigned)c->max_subscriptions;

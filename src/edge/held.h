@@ -30,6 +30,7 @@ struct held { /* of a connection, while something of it waits */
     bool paused;    /* for all that waits: its connection is not read */
     bool handshake; /* is still to be answered, before anything else goes out */
     char accept[WS_ACCEPT_LEN];
+    struct str extensions; /* static */
 };
 
 struct held_queue { /* of a worker: in the order of seq */

@@ -115,7 +115,8 @@ static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size
     if (is_websocket(r) && right_version && !h->draining) {
         if (h->conn.paused) /* it has waited, and the WebSocket is to be read */
             conn_resume(&h->conn);
-        ws_conn_open(h->worker, &h->conn, claims, r->headers[HTTP_H_WS_KEY], rest, rest_len);
+        ws_conn_open(h->worker, &h->conn, claims, r->headers[HTTP_H_WS_KEY],
+                     r->headers[HTTP_H_WS_EXTENSIONS], rest, rest_len);
         return;
     }
     claims_unref(claims);

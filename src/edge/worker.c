@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "edge/http_conn.h"
 #include "edge/ws_conn.h"
+#include "ws/deflate.h"
 
 enum {
     FAREWELLS_OVER_MS = 24 * 3600 * 1000,
@@ -255,6 +256,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     slots_init(&w->http_conns);
     w->interest = mem_zalloc(sizeof(*w->interest));
     w->ping = ws_ping_frame();
+    w->deflate = ws_deflate_new();
     held_queue_init(&w->held);
 
     const struct hub_host host = {w, ws_conn_deliver, ws_conn_deliver_range, ws_conn_encode,
@@ -322,6 +324,8 @@ void worker_free(struct worker *w)
     slots_fini(&w->http_conns);
     blob_unref(w->ping);
     buf_fini(&w->scratch);
+    buf_fini(&w->inflated);
+    ws_deflate_free(w->deflate);
     mem_free(w->interest);
     loop_fini(&w->loop);
     mem_free(w);

@@ -26,6 +26,7 @@ struct worker_options {
     int64_t request_ms[4];    /* for a whole request to come in, by the listener's roles */
     int64_t ping_ms, pong_ms; /* a ping every ping_ms; without a pong for pong_ms it is over */
     int64_t write_ms;         /* for a peer to take anything of what waits */
+    size_t deflate_min;       /* messages from this length on are compressed; 0: never */
     bool io_uring;            /* use it where the kernel permits it */
     bool idle_rule;           /* a socket without a subscription is closed at its ping */
     unsigned subscriptions_max;
@@ -54,6 +55,8 @@ struct worker {
     uint64_t told, sure;
     struct held_queue held; /* replies that wait for that */
     struct blob *ping;      /* the one ping frame */
+    struct ws_deflate *deflate;
+    struct buf inflated; /* the message that was unpacked last; kept small */
     struct interest_counts *interest;
     struct buf scratch; /* for whatever is being written; kept small */
     unsigned n_conns;

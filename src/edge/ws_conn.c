@@ -3,10 +3,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/names.h"
+#include "base/utf8.h"
+#include "ws/deflate.h"
 #include "ws/frame.h"
 #include "ws/handshake.h"
 
 enum {
+    INFLATED_KEEP = 64 * 1024,   /* bytes of memory that stay between messages */
     HELD_BYTES_MAX = 256 * 1024, /* of one connection's replies that wait; then reading stops */
 };
 
@@ -22,8 +25,15 @@ struct ws_conn {
     bool joined, is_slow, got_close;
 };
 
-/* The dialects by their encoder's number. */
-static const struct proto *const protos[] = {&proto_gusher};
+/* An encoder's number: a dialect, and whether messages are compressed. */
+enum { ENCODER_DEFLATE = 4 };
+static const struct proto *const protos[ENCODER_DEFLATE] = {&proto_gusher};
+static_assert(2 * ENCODER_DEFLATE <= HUB_ENCODERS_MAX, "every encoder has a place in the hub");
+
+static const struct proto *proto_of(const struct hub_socket *s)
+{
+    return protos[s->encoder % ENCODER_DEFLATE];
+}
 
 static struct ws_conn *self(struct conn *c)
 {
@@ -42,7 +52,7 @@ static struct buf *begin_payload(struct worker *w)
     return b;
 }
 
-static struct blob *end_payload(struct buf *b, enum ws_op op)
+static struct blob *end_payload(struct buf *b, unsigned op)
 {
     char header[WS_HEADER_MAX];
     unsigned n = ws_frame_header(header, op, b->len - WS_HEADER_MAX);
@@ -51,11 +61,30 @@ static struct blob *end_payload(struct buf *b, enum ws_op op)
     return blob_of(str_make(frame, b->len - WS_HEADER_MAX + n));
 }
 
+/* The payload compressed, or NULL when that brings nothing. */
+static struct blob *compressed(struct worker *w, struct str payload)
+{
+    struct buf out = BUF_INIT;
+    struct blob *b = NULL;
+    buf_reserve(&out, WS_HEADER_MAX);
+    out.len = WS_HEADER_MAX;
+    ws_deflate(w->deflate, payload, &out);
+    if (out.len - WS_HEADER_MAX < payload.len)
+        b = end_payload(&out, WS_TEXT | WS_COMPRESSED);
+    buf_fini(&out);
+    return b;
+}
+
 struct blob *ws_conn_encode(void *worker, unsigned encoder, const struct msg *m)
 {
-    struct buf *b = begin_payload(worker);
-    protos[encoder]->encode(m, b);
-    return end_payload(b, WS_TEXT);
+    struct worker *w = worker;
+    struct buf *b = begin_payload(w);
+    protos[encoder % ENCODER_DEFLATE]->encode(m, b);
+    struct str payload = {b->p + WS_HEADER_MAX, b->len - WS_HEADER_MAX};
+    struct blob *small = NULL;
+    if (encoder & ENCODER_DEFLATE && payload.len >= w->options->deflate_min)
+        small = compressed(w, payload);
+    return small ? small : end_payload(b, WS_TEXT);
 }
 
 struct blob *ws_ping_frame(void)
@@ -66,12 +95,17 @@ struct blob *ws_ping_frame(void)
 
 /* ---- the handshake's answer ---- */
 
-static void send_handshake(struct ws_conn *s, const char accept[WS_ACCEPT_LEN])
+static void send_handshake(struct ws_conn *s, const char accept[WS_ACCEPT_LEN],
+                           struct str extensions)
 {
     struct buf *out = worker_scratch(s->worker);
     buf_str(out, STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Accept: "));
     buf_add(out, accept, WS_ACCEPT_LEN);
+    if (extensions.len) {
+        buf_str(out, STR("\r\nSec-WebSocket-Extensions: "));
+        buf_str(out, extensions);
+    }
     buf_str(out, STR("\r\n\r\n"));
     conn_send_bytes(&s->conn, buf_as_str(out));
 }
@@ -82,7 +116,7 @@ static void ensure_handshake(struct ws_conn *s)
     if (!s->held || !s->held->handshake)
         return;
     s->held->handshake = false;
-    send_handshake(s, s->held->accept);
+    send_handshake(s, s->held->accept, s->held->extensions);
 }
 
 /* ---- the end ---- */
@@ -229,7 +263,7 @@ void ws_conn_remote_done(struct worker *w, const struct remote_job *job, enum er
     if (!socket || (!e && !job->wants_reply))
         return;
     struct buf *out = begin_payload(w);
-    protos[socket->encoder]->remote_reply(w->hub, socket, job->remote, !e, out);
+    proto_of(socket)->remote_reply(w->hub, socket, job->remote, !e, out);
     reply(container_of(socket, struct ws_conn, socket), out, WS_TEXT);
 }
 
@@ -283,8 +317,8 @@ static void on_text(struct ws_conn *s, struct str text)
     if (may_wait)
         notes.denied.len = (buf_reserve(&notes.denied, WS_HEADER_MAX), WS_HEADER_MAX);
     const struct proto_host host = {w, submit_remote, may_wait ? &notes : NULL};
-    struct proto_outcome o = protos[s->socket.encoder]->command(&host, w->hub, &s->socket, text,
-                                                                (int64_t)w->loop.now_s, out);
+    struct proto_outcome o =
+        proto_of(&s->socket)->command(&host, w->hub, &s->socket, text, (int64_t)w->loop.now_s, out);
     if (o.close_code)
         close_with(s, LOG_INFO, o.close_code, str_of(o.close_reason));
     else if (out->len > WS_HEADER_MAX && has_to_wait(s, &o))
@@ -387,6 +421,24 @@ static void on_message(struct ws_conn *s, const struct ws_message *m)
     }
 }
 
+/* Turns a compressed message into what it was; false: the socket is closed for it. */
+static bool unpack(struct ws_conn *s, struct ws_message *m)
+{
+    struct worker *w = s->worker;
+    if (w->inflated.cap > INFLATED_KEEP)
+        buf_fini(&w->inflated);
+    buf_clear(&w->inflated);
+    enum err e = ws_inflate(w->deflate, m->data, w->options->message_max, &w->inflated);
+    m->data = buf_as_str(&w->inflated);
+    if (e == ERR_LIMIT)
+        close_with(s, LOG_INFO, WS_TOO_BIG, STR("message is too big"));
+    else if (e)
+        close_with(s, LOG_INFO, WS_INVALID_DATA, STR("message is not compressed as agreed"));
+    else if (m->op == WS_TEXT && !utf8_valid(m->data))
+        close_with(s, LOG_INFO, WS_INVALID_DATA, STR("text is not UTF-8"));
+    return !conn_is_ending(&s->conn);
+}
+
 static void on_input(struct conn *c, char *data, size_t len)
 {
     struct ws_conn *s = self(c);
@@ -397,7 +449,7 @@ static void on_input(struct conn *c, char *data, size_t len)
             return;
         if (e)
             close_with(s, LOG_INFO, m.code, m.data);
-        else
+        else if (!m.compressed || unpack(s, &m))
             on_message(s, &m);
     }
 }
@@ -509,17 +561,20 @@ static struct grants *grants_of(struct hub *hub, const struct claims *c)
 }
 
 void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, struct str key,
-                  char *rest, size_t rest_len)
+                  struct str offers, char *rest, size_t rest_len)
 {
+    struct str extensions = w->options->deflate_min ? ws_deflate_answer(offers) : STR_EMPTY;
     struct ws_conn *s = mem_zalloc(sizeof(*s));
     conn_move(&s->conn, from, &ops);
     s->worker = w;
     s->timer.fn = on_timer;
     ws_reader_init(&s->reader);
+    s->reader.deflate = extensions.len > 0;
     s->ping_at = (uint32_t)(w->loop.now_ms + w->options->ping_ms);
     s->pong_by = (uint32_t)(w->loop.now_ms + w->options->pong_ms);
     worker_conn_came(w);
-    hub_join(w->hub, &s->socket, claims->app_key, claims->user_id, grants_of(w->hub, claims), 0);
+    hub_join(w->hub, &s->socket, claims->app_key, claims->user_id, grants_of(w->hub, claims),
+             extensions.len ? ENCODER_DEFLATE : 0);
     s->joined = true;
     claims_unref(claims);
     set_timer(s);
@@ -531,9 +586,10 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
         s->held = held_new(s);
         s->held->handshake = true;
         memcpy(s->held->accept, accept, sizeof(accept));
+        s->held->extensions = extensions;
         held_add(&w->held, s->held, w->told);
     } else {
-        send_handshake(s, accept);
+        send_handshake(s, accept, extensions);
     }
     if (rest_len)
         on_input(&s->conn, rest, rest_len);

@@ -17,6 +17,7 @@ static const struct {
     [HTTP_H_UPGRADE] = NAME("upgrade"),
     [HTTP_H_WS_KEY] = NAME("sec-websocket-key"),
     [HTTP_H_WS_VERSION] = NAME("sec-websocket-version"),
+    [HTTP_H_WS_EXTENSIONS] = NAME("sec-websocket-extensions"),
     [HTTP_H_TRANSFER_ENCODING] = NAME("transfer-encoding"),
 #undef NAME
 };

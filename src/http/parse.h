@@ -29,6 +29,7 @@ enum http_header {
     HTTP_H_UPGRADE,
     HTTP_H_WS_KEY,
     HTTP_H_WS_VERSION,
+    HTTP_H_WS_EXTENSIONS,
     HTTP_H_TRANSFER_ENCODING,
     HTTP_H_N
 };

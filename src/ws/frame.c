@@ -11,7 +11,7 @@ enum {
 
 struct head {
     enum ws_op op;
-    bool final;
+    bool final, compressed;
     unsigned size;                /* bytes of the header itself */
     uint64_t len;                 /* payload bytes */
     unsigned char mask[MASK_LEN]; /* begins with the byte for the next payload byte */
@@ -20,7 +20,8 @@ struct head {
 struct ws_partial {
     enum ws_op op; /* of the message; WS_CONTINUATION while none has begun */
     bool in_frame; /* `head` is read, `left` bytes of its payload are not */
-    bool given;    /* nothing is partial any more: all of this goes at the next call */
+    bool compressed;
+    bool given; /* nothing is partial any more: all of this goes at the next call */
     unsigned char header_len, control_len;
     uint32_t utf8; /* state of utf8_feed */
     struct head head;
@@ -33,7 +34,7 @@ struct ws_partial {
 
 void ws_reader_init(struct ws_reader *r)
 {
-    r->partial = NULL;
+    *r = (struct ws_reader){0};
 }
 
 void ws_reader_fini(struct ws_reader *r)
@@ -90,19 +91,22 @@ static uint64_t big_endian(const unsigned char *p, unsigned len)
  * at those before it: so it does not matter how the input was cut. `message` is the operation of
  * the message that has begun, WS_CONTINUATION if none has; `room` is what it may still take. */
 static enum err read_header(struct head *h, const unsigned char *p, size_t n, bool from_server,
-                            enum ws_op message, size_t room, struct ws_message *out)
+                            bool deflate, enum ws_op message, size_t room, struct ws_message *out)
 {
     unsigned mask_len = from_server ? 0 : MASK_LEN;
     if (n < 1)
         return ERR_AGAIN;
     h->final = p[0] & 0x80;
     h->op = p[0] & 0x0f;
-    if (p[0] & 0x70)
+    h->compressed = p[0] & WS_COMPRESSED;
+    if (p[0] & 0x30 || (h->compressed && (!deflate || is_control(h->op))))
         return broken(out, STR("reserved bits are set"));
     switch (h->op) {
     case WS_CONTINUATION:
         if (message == WS_CONTINUATION)
             return broken(out, STR("continuation of nothing"));
+        if (h->compressed)
+            return broken(out, STR("reserved bits are set"));
         break;
     case WS_TEXT:
     case WS_BINARY:
@@ -190,7 +194,7 @@ static enum err give_control(struct ws_message *out, enum ws_op op, struct str d
         if (!utf8_valid(data))
             return failed(out, WS_INVALID_DATA, STR("close reason is not UTF-8"));
     }
-    *out = (struct ws_message){op, data, code};
+    *out = (struct ws_message){.op = op, .data = data, .code = code};
     return ERR_OK;
 }
 
@@ -244,7 +248,7 @@ static enum err read_payload(struct ws_partial *m, char **p, size_t *len, size_t
         return give_control(out, h->op, whole);
     }
 
-    if (m->op == WS_TEXT && !utf8_feed(&m->utf8, str_make(data, taken)))
+    if (m->op == WS_TEXT && !m->compressed && !utf8_feed(&m->utf8, str_make(data, taken)))
         return not_utf8(out);
     /* The last frame says how long the message becomes; before it only the limit is known. */
     size_t most = m->data_len + taken + (size_t)m->left;
@@ -256,10 +260,12 @@ static enum err read_payload(struct ws_partial *m, char **p, size_t *len, size_t
     m->in_frame = false;
     if (!h->final)
         return ERR_AGAIN;
-    if (m->op == WS_TEXT && m->utf8 != UTF8_WHOLE)
+    if (m->op == WS_TEXT && !m->compressed && m->utf8 != UTF8_WHOLE)
         return not_utf8(out);
     m->given = true;
-    *out = (struct ws_message){m->op, str_make(m->data ? m->data : "", m->data_len), 0};
+    *out = (struct ws_message){.op = m->op,
+                               .data = str_make(m->data ? m->data : "", m->data_len),
+                               .compressed = m->compressed};
     return ERR_OK;
 }
 
@@ -273,7 +279,8 @@ static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_
     size_t room = have < message_max ? message_max - have : 0;
     enum err e;
     if (!m || !m->header_len) {
-        e = read_header(h, (const unsigned char *)*p, *len, from_server, message, room, out);
+        e = read_header(h, (const unsigned char *)*p, *len, from_server, r->deflate, message, room,
+                        out);
         if (e == ERR_OK) {
             *p += h->size;
             *len -= h->size;
@@ -290,7 +297,7 @@ static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_
     while (*len) {
         m->header[m->header_len++] = (unsigned char)*(*p)++;
         --*len;
-        e = read_header(h, m->header, m->header_len, from_server, message, room, out);
+        e = read_header(h, m->header, m->header_len, from_server, r->deflate, message, room, out);
         if (e == ERR_OK)
             m->header_len = 0;
         if (e != ERR_AGAIN)
@@ -324,9 +331,9 @@ static enum err read_message(struct ws_reader *r, char **p, size_t *len, bool fr
                     m->given = m->op == WS_CONTINUATION;
                 if (is_control(h.op))
                     return give_control(out, h.op, data);
-                if (h.op == WS_TEXT && !utf8_valid(data))
+                if (h.op == WS_TEXT && !h.compressed && !utf8_valid(data))
                     return not_utf8(out);
-                *out = (struct ws_message){h.op, data, 0};
+                *out = (struct ws_message){.op = h.op, .data = data, .compressed = h.compressed};
                 return ERR_OK;
             }
 
@@ -334,8 +341,10 @@ static enum err read_message(struct ws_reader *r, char **p, size_t *len, bool fr
             m->head = h;
             m->left = h.len;
             m->in_frame = true;
-            if (h.op == WS_TEXT || h.op == WS_BINARY)
+            if (h.op == WS_TEXT || h.op == WS_BINARY) {
                 m->op = h.op;
+                m->compressed = h.compressed;
+            }
         }
         e = read_payload(m, p, len, message_max, out);
         if (e != ERR_AGAIN || !*len)
@@ -355,7 +364,7 @@ enum err ws_read_from_server(struct ws_reader *r, char **p, size_t *len, size_t 
     return read_message(r, p, len, true, message_max, out);
 }
 
-unsigned ws_frame_header(char out[WS_HEADER_MAX], enum ws_op op, uint64_t len)
+unsigned ws_frame_header(char out[WS_HEADER_MAX], unsigned op, uint64_t len)
 {
     unsigned char *h = (unsigned char *)out;
     h[0] = (unsigned char)(0x80 | op);

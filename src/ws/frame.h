@@ -5,6 +5,7 @@
  * not copied; only a message that is cut keeps memory, until it is whole. */
 #ifndef WS_FRAME_H
 #define WS_FRAME_H
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/buf.h"
 #include "base/err.h"
@@ -34,6 +35,8 @@ enum ws_code {
 };
 
 enum {
+    WS_COMPRESSED = 0x40, /* in the place of an operation, with it: the frame begins a compressed
+                           * message (RFC 7692 section 6) */
     WS_CONTROL_MAX = 125, /* payload bytes of a control frame */
     WS_HEADER_MAX = 10,   /* bytes of a header that a server sends */
 };
@@ -42,13 +45,15 @@ struct ws_partial; /* a message that is not whole yet */
 
 struct ws_reader {
     struct ws_partial *partial; /* owned; NULL between messages */
+    bool deflate;               /* compressed messages are agreed upon */
 };
 
 struct ws_message {
     enum ws_op op;   /* WS_TEXT, WS_BINARY, WS_CLOSE, WS_PING or WS_PONG */
     struct str data; /* unmasked; valid until the next call. Text is checked UTF-8.
-                      * WS_CLOSE: the reason, checked UTF-8 */
+                      * WS_CLOSE: the reason, checked UTF-8. Compressed data is not checked */
     uint16_t code;   /* WS_CLOSE: the code, checked; WS_NO_STATUS if there was none */
+    bool compressed;
 };
 
 void ws_reader_init(struct ws_reader *r);
@@ -69,8 +74,9 @@ enum err ws_read(struct ws_reader *r, char **p, size_t *len, size_t message_max,
 enum err ws_read_from_server(struct ws_reader *r, char **p, size_t *len, size_t message_max,
                              struct ws_message *out);
 
-/* Writes the header of an unmasked, final frame with `len` payload bytes; returns its size. */
-unsigned ws_frame_header(char out[WS_HEADER_MAX], enum ws_op op, uint64_t len);
+/* Writes the header of an unmasked, final frame with `len` payload bytes; returns its size. `op`:
+ * enum ws_op, with WS_COMPRESSED or without. */
+unsigned ws_frame_header(char out[WS_HEADER_MAX], unsigned op, uint64_t len);
 
 /* Appends a whole close frame; a reason over 123 bytes is cut at a character. */
 void ws_frame_close(struct buf *out, uint16_t code, struct str reason);
