@@ -56,7 +56,7 @@ serverTest('headers as proxies and browsers write them are understood', {}, asyn
     { connection: 'UPGRADE', Connection: undefined },
     { Upgrade: 'WebSocket' },
     { 'Sec-WebSocket-Protocol': 'chat, superchat' },
-    { 'Sec-WebSocket-Extensions': 'permessage-deflate; client_max_window_bits' },
+    { 'Sec-WebSocket-Extensions': 'x-webkit-deflate-frame, permessage-bzip2' },
     { Origin: 'https://evil.test', Cookie: 'a=b' },
   ];
   for (const more of variants) {
