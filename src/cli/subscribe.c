@@ -4,22 +4,18 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/buf.h"
 #include "base/json.h"
+#include "cli/client.h"
 #include "ws/frame.h"
-#include "ws/handshake.h"
 
 enum {
     HANDSHAKE_BYTES_MAX = 16 * 1024,
     MESSAGE_BYTES_MAX = 64 << 20,
     HANDSHAKE_MS = 10 * 1000,
 };
-
-/* RFC 6455 wants a fresh nonce so that caches do not answer; one process, one handshake. */
-static const char key_text[] = "Z3VzaGVyIHN1YnNjcmliZQ==";
 
 struct client {
     int fd;
@@ -94,47 +90,21 @@ static enum err send_all(struct client *c, struct str s)
     return ERR_OK;
 }
 
-/* Client frames are masked (RFC 6455 section 5.3). */
 static enum err send_frame(struct client *c, enum ws_op op, struct str payload)
 {
     struct buf out = BUF_INIT;
-    unsigned char mask[4];
-    if (getrandom(mask, sizeof(mask), 0) < 0)
-        return fail(c, ERR_SYS, "no random numbers", strerror(errno));
-    char *header = buf_reserve(&out, WS_HEADER_MAX);
-    out.len = ws_frame_header(header, op, payload.len);
-    header[1] = (char)(header[1] | 0x80);
-    buf_add(&out, mask, sizeof(mask));
-    for (size_t i = 0; i < payload.len; i++)
-        buf_char(&out, (char)(payload.p[i] ^ mask[i % 4]));
-    enum err e = send_all(c, buf_as_str(&out));
+    enum err e = client_add_frame(&out, op, payload);
+    e = e ? fail(c, e, "no random numbers", strerror(errno)) : send_all(c, buf_as_str(&out));
     buf_fini(&out);
     return e;
 }
 
 /* ---- the handshake ---- */
 
-/* Percent-encodes all that is not unreserved (RFC 3986 section 2.3). */
-static void add_escaped(struct buf *out, const char *text)
-{
-    static const char plain[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    for (; *text; text++) {
-        if (strchr(plain, *text))
-            buf_char(out, *text);
-        else
-            buf_printf(out, "%%%02X", (unsigned char)*text);
-    }
-}
-
 /* The answer to the handshake: its last line of text where it was refused. */
 static enum err judge(struct client *c, struct str head, struct str behind)
 {
-    char accept[WS_ACCEPT_LEN];
-    ws_accept(accept, str_of(key_text));
-    bool accepted =
-        str_starts(head, STR("HTTP/1.1 101 ")) && memmem(head.p, head.len, accept, sizeof(accept));
-    if (accepted)
+    if (client_is_accepted(head))
         return ERR_OK;
     struct str line = str_trim(str_cut(&head, '\r'));
     char text[256];
@@ -146,15 +116,12 @@ static enum err judge(struct client *c, struct str head, struct str behind)
 
 static enum err shake_hands(struct client *c, const char *token, struct buf *in)
 {
-    struct buf out = BUF_INIT;
-    buf_printf(&out, "GET %s%ctoken=", c->path, strchr(c->path, '?') ? '&' : '?');
-    add_escaped(&out, token);
-    buf_printf(&out,
-               " HTTP/1.1\r\nHost: %s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-               c->host, c->port, key_text);
+    struct buf out = BUF_INIT, authority = BUF_INIT;
+    buf_printf(&authority, strchr(c->host, ':') ? "[%s]:%s" : "%s:%s", c->host, c->port);
+    client_add_handshake(&out, str_of(c->path), str_of(token), buf_as_str(&authority));
     enum err e = send_all(c, buf_as_str(&out));
     buf_fini(&out);
+    buf_fini(&authority);
     while (!e) {
         char *end = in->len ? memmem(in->p, in->len, "\r\n\r\n", 4) : NULL;
         if (end) {
@@ -179,10 +146,8 @@ static enum err shake_hands(struct client *c, const char *token, struct buf *in)
 static enum err subscribe(struct client *c, const char *channel)
 {
     struct buf out = BUF_INIT;
-    buf_str(&out, STR("{\"event\":\"gusher.subscribe\",\"data\":{\"channel\":"));
-    json_quote(&out, str_of(channel));
-    buf_str(&out, STR("}}"));
-    enum err e = send_frame(c, WS_TEXT, buf_as_str(&out));
+    enum err e = client_add_subscribe(&out, str_of(channel));
+    e = e ? fail(c, e, "no random numbers", strerror(errno)) : send_all(c, buf_as_str(&out));
     buf_fini(&out);
     return e;
 }
