@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cli/bench.h"
 
 extern char **environ;
 
@@ -123,6 +124,61 @@ static const struct option options[] = {
      "A JWT or a ticket."},
     {CONFIG_SUBSCRIBE, "channel", NULL, NULL, LIST, AT(subscribe_to), 0, 0, "NAME",
      "A channel to listen to. Repeatable."},
+
+    {CONFIG_BENCH, "slave", NULL, "ws://127.0.0.1:8888/gcs", TEXT, AT(slave), 0, 0, "URL,URL",
+     "Where subscribers connect: ws://HOST:PORT/PREFIX. Of several each takes its turn."},
+    {CONFIG_BENCH, "master", NULL, "http://127.0.0.1:7777/api", TEXT, AT(master), 0, 0, "URL,URL",
+     "Where publishers connect: http://HOST:PORT/PREFIX. Of several each takes its turn."},
+    {CONFIG_BENCH, "app", NULL, "demo", TEXT, AT(app), 0, 0, "KEY", "The app key."},
+    {CONFIG_BENCH, "key-file", "GUSHER_PRIVATE_PEM_FILE", NULL, TEXT, AT(key_file), 0, 0, "FILE",
+     "RSA private key (PEM) that signs the users' JWTs. Default: the key of --dev."},
+    {CONFIG_BENCH, "state-dir", "GUSHER_STATE_DIR", NULL, TEXT, AT(state_dir), 0, 0, "FOLDER",
+     "Where the key of --dev is. Default: gusher in the user's state folder."},
+    {CONFIG_BENCH, "token", NULL, NULL, TEXT, AT(token), 0, 0, "TOKEN",
+     "A JWT for all connections, made elsewhere; then no key is needed."},
+    {CONFIG_BENCH, "auth", NULL, "ticket", TEXT, AT(auth), 0, 0, "ticket|jwt",
+     "ticket: each connection trades its JWT for a ticket first, as browsers do; jwt: the JWT "
+     "itself opens the socket."},
+    {CONFIG_BENCH, "connections", NULL, "100", NUMBER, AT(connections), 1, BENCH_CONNECTIONS_MAX,
+     "N", "Subscribers."},
+    {CONFIG_BENCH, "channels", NULL, "1", NUMBER, AT(n_channels), 1, BENCH_CONNECTIONS_MAX, "N",
+     "Channels. Connection i subscribes to channel i modulo N, so as many channels as connections "
+     "are one-to-one. Messages go to the channels in turn."},
+    {CONFIG_BENCH, "channel", NULL, "bench", TEXT, AT(channel), 0, 0, "NAME",
+     "What the channels' names begin with: NAME-0, NAME-1 and so on."},
+    {CONFIG_BENCH, "users", NULL, "0", NUMBER, AT(users), 0, BENCH_CONNECTIONS_MAX, "N",
+     "Users that the connections belong to. 0: each is a user of its own."},
+    {CONFIG_BENCH, "publishers", NULL, "4", NUMBER, AT(publishers), 1, BENCH_PUBLISHERS_MAX, "N",
+     "Keep-alive connections to the master. Each waits for its answer before it posts again."},
+    {CONFIG_BENCH, "rate", NULL, "100", NUMBER, AT(rate), 0, 10000000, "N",
+     "Messages a second, of all publishers together; latency counts from when a message was due. "
+     "0: as fast as they are answered."},
+    {CONFIG_BENCH, "max-lag", NULL, "64", NUMBER, AT(max_lag), 0, 1000000, "N",
+     "With --rate 0: publishers wait while more than N messages for every subscriber are under "
+     "way. 0: they never do."},
+    {CONFIG_BENCH, "payload", NULL, "128", NUMBER, AT(payload), BENCH_PAYLOAD_MIN,
+     BENCH_PAYLOAD_MAX, "BYTES", "Length of a message's data."},
+    {CONFIG_BENCH, "body", NULL, "form", TEXT, AT(body), 0, 0, "form|json",
+     "How publishers write what they post."},
+    {CONFIG_BENCH, "duration", NULL, "10", NUMBER, AT(duration), 0, 86400, "SECONDS",
+     "For how long messages are posted and measured. 0: only connects, and measures that."},
+    {CONFIG_BENCH, "warmup", NULL, "1", NUMBER, AT(warmup), 0, 3600, "SECONDS",
+     "Posting before that, which is not measured."},
+    {CONFIG_BENCH, "connect-rate", NULL, "0", NUMBER, AT(connect_rate), 0, 1000000, "N",
+     "Connections opened a second. 0: as fast as it goes."},
+    {CONFIG_BENCH, "parallel", NULL, "128", NUMBER, AT(parallel), 1, 65536, "N",
+     "Connections that are being opened at a time."},
+    {CONFIG_BENCH, "connect-timeout", NULL, "10", NUMBER, AT(connect_timeout), 1, 3600, "SECONDS",
+     "For one connection to be open, authorised and subscribed."},
+    {CONFIG_BENCH, "server-pid", NULL, NULL, LIST, AT(server_pids), 0, 0, "PID",
+     "A process of the server on this machine, whose CPU and memory are measured. Repeatable."},
+    {CONFIG_BENCH, "json", NULL, NULL, TEXT, AT(json_file), 0, 0, "FILE",
+     "Writes the results as JSON; \"-\" is standard output, and the report goes to standard "
+     "error."},
+    {CONFIG_BENCH, "svg", NULL, NULL, TEXT, AT(svg_file), 0, 0, "FILE",
+     "Writes a picture of the latencies by percentile."},
+    {CONFIG_BENCH, "quiet", NULL, "off", SWITCH, AT(quiet), 0, 0, "",
+     "Shows no progress. It is only shown on a terminal anyway."},
 };
 
 enum { N_OPTIONS = sizeof(options) / sizeof(options[0]) };
@@ -133,6 +189,7 @@ static const char *const command_help[] = {
     [CONFIG_MASTER] = "the backends' side alone; meets the slaves at NATS",
     [CONFIG_TOKEN] = "signs a JWT for trying things out and prints it",
     [CONFIG_SUBSCRIBE] = "listens to channels and prints each message as a line",
+    [CONFIG_BENCH] = "opens subscribers, publishes to them, and measures (docs/BENCH.md)",
 };
 
 const char *config_command_name(enum config_command command)
@@ -148,6 +205,8 @@ const char *config_command_name(enum config_command command)
         return "token";
     case CONFIG_SUBSCRIBE:
         return "subscribe";
+    case CONFIG_BENCH:
+        return "bench";
     }
     return "?";
 }
@@ -425,8 +484,8 @@ int config_read(struct config *c, enum config_command command, int argc, char **
 
 void config_write_markdown(FILE *out)
 {
-    static const enum config_command commands[] = {CONFIG_ALL, CONFIG_SLAVE, CONFIG_MASTER,
-                                                   CONFIG_TOKEN, CONFIG_SUBSCRIBE};
+    static const enum config_command commands[] = {CONFIG_ALL,   CONFIG_SLAVE,     CONFIG_MASTER,
+                                                   CONFIG_TOKEN, CONFIG_SUBSCRIBE, CONFIG_BENCH};
     fprintf(out,
             "# Configuration\n\n"
             "This page is printed by `gusher options`; a test compares the two.\n\n"

@@ -32,6 +32,12 @@ struct config {
     /* subscribe */
     const char *url, *token;
     struct config_list subscribe_to;
+    /* bench, which also has key_file, app and token */
+    const char *slave, *master, *auth, *body, *channel, *json_file, *svg_file;
+    struct config_list server_pids;
+    long connections, n_channels, users, publishers, rate, max_lag, payload, duration, warmup;
+    long connect_rate, parallel, connect_timeout;
+    bool quiet;
 
     void *owned; /* texts read from the env file */
 };
@@ -41,7 +47,8 @@ enum config_command {
     CONFIG_SLAVE = 2,
     CONFIG_MASTER = 4,
     CONFIG_TOKEN = 8,
-    CONFIG_SUBSCRIBE = 16
+    CONFIG_SUBSCRIBE = 16,
+    CONFIG_BENCH = 32
 };
 
 /* Reads the arguments after the command's name. 0: go on; otherwise the process is to end with

@@ -1,6 +1,7 @@
 /* main.c - which role runs, signals, exit codes: 0 done, 1 could not go on, 2 wrong usage. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "auth/keys.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "cli/bench.h"
 #include "cli/devkeys.h"
 #include "cli/subscribe.h"
 #include "cli/token.h"
@@ -74,19 +76,27 @@ static void state_folder(const struct config *c, char *out, size_t len)
     }
 }
 
+/* The key of --key-file, or that of --dev. */
+static bool read_signing_key(const struct config *c, struct buf *private_pem, char *why,
+                             size_t why_len)
+{
+    char folder[4096];
+    struct buf public_pem = BUF_INIT;
+    if (c->key_file)
+        return read_file(c->key_file, private_pem, why, why_len);
+    state_folder(c, folder, sizeof(folder));
+    bool ok = devkeys_ensure(folder, private_pem, &public_pem, why, why_len) == ERR_OK;
+    buf_fini(&public_pem);
+    return ok;
+}
+
 /* ---- gusher token ---- */
 
 static int run_token(const struct config *c)
 {
-    char why[512], folder[4096];
-    struct buf private_pem = BUF_INIT, public_pem = BUF_INIT, token = BUF_INIT;
-    bool ok;
-    if (c->key_file) {
-        ok = read_file(c->key_file, &private_pem, why, sizeof(why));
-    } else {
-        state_folder(c, folder, sizeof(folder));
-        ok = devkeys_ensure(folder, &private_pem, &public_pem, why, sizeof(why)) == ERR_OK;
-    }
+    char why[512];
+    struct buf private_pem = BUF_INIT, token = BUF_INIT;
+    bool ok = read_signing_key(c, &private_pem, why, sizeof(why));
     const struct token_options o = {.app = c->app,
                                     .user = c->user,
                                     .channels = c->channels.items,
@@ -99,7 +109,6 @@ static int run_token(const struct config *c)
     if (ok)
         printf("%.*s\n", (int)token.len, token.p);
     buf_fini(&private_pem);
-    buf_fini(&public_pem);
     buf_fini(&token);
     return ok ? 0 : fail(1, why);
 }
@@ -119,6 +128,64 @@ static int run_subscribe(const struct config *c)
                                         .channels = c->subscribe_to.items,
                                         .n_channels = c->subscribe_to.n};
     return subscribe_run(&o, why, sizeof(why)) ? fail(1, why) : 0;
+}
+
+/* ---- gusher bench ---- */
+
+static bool fill_pids(struct bench_options *o, const struct config *c)
+{
+    for (unsigned i = 0; i < c->server_pids.n; i++) {
+        char *end;
+        long pid = strtol(c->server_pids.items[i], &end, 10);
+        if (*end || pid < 1 || pid > INT_MAX || o->n_pids == BENCH_PIDS_MAX)
+            return false;
+        o->pids[o->n_pids++] = (int)pid;
+    }
+    return true;
+}
+
+static void fill_bench(struct bench_options *o, const struct config *c)
+{
+    *o = (struct bench_options){.slave = c->slave,
+                                .master = c->master,
+                                .app = c->app,
+                                .channel = c->channel,
+                                .token = c->token,
+                                .use_tickets = strcmp(c->auth, "ticket") == 0,
+                                .json_body = strcmp(c->body, "json") == 0,
+                                .connections = (unsigned)c->connections,
+                                .channels = (unsigned)c->n_channels,
+                                .users = (unsigned)c->users,
+                                .publishers = (unsigned)c->publishers,
+                                .payload = (unsigned)c->payload,
+                                .rate = (unsigned)c->rate,
+                                .max_lag = (unsigned)c->max_lag,
+                                .duration_s = (unsigned)c->duration,
+                                .warmup_s = (unsigned)c->warmup,
+                                .connect_rate = (unsigned)c->connect_rate,
+                                .parallel = (unsigned)c->parallel,
+                                .connect_timeout_s = (unsigned)c->connect_timeout,
+                                .json_file = c->json_file,
+                                .svg_file = c->svg_file,
+                                .quiet = c->quiet};
+}
+
+static int run_bench(const struct config *c)
+{
+    char why[512];
+    struct bench_options o;
+    struct buf private_pem = BUF_INIT;
+    fill_bench(&o, c);
+    if (!fill_pids(&o, c))
+        return fail(EXIT_USAGE, "--server-pid takes the number of a process, 16 times at most");
+    if (!*c->channel || strlen(c->channel) > BENCH_CHANNEL_NAME_MAX || strchr(c->channel, '*'))
+        return fail(EXIT_USAGE, "--channel takes 1 to 64 bytes without a star");
+    if (!c->token && !read_signing_key(c, &private_pem, why, sizeof(why)))
+        return fail(1, why);
+    o.private_pem = buf_as_str(&private_pem);
+    int code = bench_run(&o);
+    buf_fini(&private_pem);
+    return code;
 }
 
 /* ---- gusher all, slave, master ---- */
@@ -448,6 +515,7 @@ static void print_usage(FILE *out)
                  "  gusher master     the backends' side alone\n"
                  "  gusher token      signs a JWT for trying things out\n"
                  "  gusher subscribe  listens to channels\n"
+                 "  gusher bench      opens subscribers, publishes to them, and measures\n"
                  "  gusher options    prints all options as a Markdown page\n\n"
                  "gusher COMMAND --help tells the options of each; gusher --version the version.\n"
                  "To see it work: gusher all --dev\n");
@@ -464,7 +532,8 @@ static enum config_command command_of(const char *name)
                  {"master", CONFIG_MASTER},
                  {"ma", CONFIG_MASTER},
                  {"token", CONFIG_TOKEN},
-                 {"subscribe", CONFIG_SUBSCRIBE}};
+                 {"subscribe", CONFIG_SUBSCRIBE},
+                 {"bench", CONFIG_BENCH}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i].name, name) == 0)
             return names[i].command;
@@ -513,6 +582,9 @@ int main(int argc, char **argv)
         break;
     case CONFIG_SUBSCRIBE:
         code = run_subscribe(&c);
+        break;
+    case CONFIG_BENCH:
+        code = run_bench(&c);
         break;
     }
     config_fini(&c);

@@ -38,7 +38,7 @@ static enum err check(const struct token_options *o, char *why, size_t why_len)
     return ERR_OK;
 }
 
-static void write_claims(struct buf *b, const struct token_options *o, double now_s)
+void token_claims(struct buf *b, const struct token_options *o, double now_s)
 {
     double iat = (double)(long long)now_s;
     buf_str(b, STR("{\"gusher\":{\"user_id\":"));
@@ -75,7 +75,7 @@ enum err token_make(struct buf *out, const struct token_options *o, struct str p
         return e;
 
     struct buf claims = BUF_INIT, token = BUF_INIT;
-    write_claims(&claims, o, now_s);
+    token_claims(&claims, o, now_s);
     e = jwt_sign(&token, key, buf_as_str(&claims));
     if (e) {
         snprintf(why, why_len, "The key does not sign.");

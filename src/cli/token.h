@@ -22,4 +22,7 @@ struct token_options {
 enum err token_make(struct buf *out, const struct token_options *o, struct str private_pem,
                     double now_s, char *why, size_t why_len);
 
+/* Appends what token_make signs: the claims as JSON. Nothing is checked. */
+void token_claims(struct buf *out, const struct token_options *o, double now_s);
+
 #endif

@@ -11,7 +11,7 @@ import * as keys from './support/keys.mjs';
 import { requestText } from './support/raw.mjs';
 import { until } from './support/wait.mjs';
 
-const commands = ['all', 'slave', 'master', 'token', 'subscribe'];
+const commands = ['all', 'slave', 'master', 'token', 'subscribe', 'bench'];
 const key = ['--public-pem-file', keys.publicFile];
 const anywhere = ['--api-listen', '127.0.0.1:0', '--master-api-listen', '127.0.0.1:0'];
 
