@@ -1,6 +1,8 @@
 #include "cli/bench_result.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include "base/utf8.h"
 
 static const struct {
     const char *name, *sentence;
@@ -20,10 +22,38 @@ const char *bench_fault_sentence(enum bench_fault f)
     return faults[f].sentence;
 }
 
+/* Bytes of the character that `s` begins with, 0 where a terminal is not to have it: controls, C1
+ * among them (U+0080 to U+009F), and what is no UTF-8. */
+static unsigned printable_len(struct str s)
+{
+    unsigned char c = (unsigned char)s.p[0];
+    bool is_c1 = c == 0xc2 && s.len > 1 && (unsigned char)s.p[1] < 0xa0;
+    return c < ' ' || c == 127 || is_c1 ? 0 : utf8_char_len(s);
+}
+
+/* Copies text that goes to a terminal and came from who knows whom; a character is not cut. */
+static void copy_printable(char *out, size_t out_len, struct str s)
+{
+    size_t len = 0;
+    while (s.len) {
+        unsigned n = printable_len(s);
+        unsigned used = n ? n : 1;
+        if (len + used >= out_len)
+            break;
+        if (n)
+            memcpy(out + len, s.p, n);
+        else
+            out[len] = '?';
+        len += used;
+        s = str_make(s.p + used, s.len - used);
+    }
+    out[len] = 0;
+}
+
 void bench_faults_add(struct bench_faults *f, enum bench_fault kind, const char *example)
 {
     if (!f->kinds[kind].n++)
-        snprintf(f->kinds[kind].example, sizeof(f->kinds[kind].example), "%s", example);
+        copy_printable(f->kinds[kind].example, sizeof(f->kinds[kind].example), str_of(example));
 }
 
 uint64_t bench_faults_n(const struct bench_faults *f)

@@ -38,6 +38,7 @@ struct bench_faults {
     } kinds[BENCH_FAULTS];
 };
 
+/* `example` may be anything; of it is kept what a terminal may have. */
 void bench_faults_add(struct bench_faults *f, enum bench_fault kind, const char *example);
 uint64_t bench_faults_n(const struct bench_faults *f);
 

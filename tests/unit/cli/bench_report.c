@@ -105,6 +105,25 @@ static void a_subscriber_that_was_lost_fails(void **unused)
     judge(false, "A subscriber was lost: 1 times the server closed it (1008 too slow).\n");
 }
 
+/* A close reason is the peer's: it must not steer the terminal, nor be cut within a character. */
+static void what_a_peer_said_is_made_printable(void **unused)
+{
+    (void)unused;
+    struct bench_faults f = {0};
+    bench_faults_add(&f, BENCH_FAULT_CLOSED,
+                     "1008 \x1b[31mr\xc3\xa9"
+                     "d\x07\x7f \xff\xc3 \xc2\x9b"
+                     "1m");
+    assert_string_equal(f.kinds[BENCH_FAULT_CLOSED].example, "1008 ?[31mr\xc3\xa9"
+                                                             "d?? ?? ??1m");
+    char text[301] = "";
+    for (unsigned i = 0; i < 150; i++)
+        memcpy(text + 2 * i, "\xc3\xa9", 3);
+    bench_faults_add(&f, BENCH_FAULT_AUTH, text);
+    assert_int_equal(strlen(f.kinds[BENCH_FAULT_AUTH].example),
+                     sizeof(f.kinds[BENCH_FAULT_AUTH].example) - 2);
+}
+
 static void a_busy_server_is_told_and_does_not_fail(void **unused)
 {
     (void)unused;
@@ -363,6 +382,7 @@ int main(void)
         TEST(what_is_missing_fails),
         TEST(connecting_that_failed_fails),
         TEST(a_subscriber_that_was_lost_fails),
+        TEST(what_a_peer_said_is_made_printable),
         TEST(a_busy_server_is_told_and_does_not_fail),
         TEST(pushes_without_an_answer_fail),
         TEST(a_rate_that_was_not_kept_is_told),
