@@ -190,7 +190,7 @@ static void open_subscribers(struct bench *b)
     usage(b, &after);
     r->server.rss_before = before.rss_kib;
     r->server.rss_connected = r->server.rss_after = after.rss_kib;
-    r->server.connect_cpu_s = after.user_s + after.system_s - before.user_s - before.system_s;
+    r->server.connect_cpu_s = after.cpu_s - before.cpu_s;
 }
 
 /* Each has a connection, or could not get one. Within the time that publishers give a connection.
@@ -267,6 +267,7 @@ static void run_phase(struct bench *b, const char *name, uint32_t run, unsigned 
     bench_pubs_end(&b->pubs);
     r->client_cpu_s = bench_own_cpu_s() - own;
     usage(b, &after);
+    r->server.cpu_s = after.cpu_s - before.cpu_s;
     r->server.user_s = after.user_s - before.user_s;
     r->server.system_s = after.system_s - before.system_s;
     r->server.rss_after = after.rss_kib;

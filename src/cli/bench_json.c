@@ -146,9 +146,10 @@ static void add_processes(struct buf *out, const struct bench_result *r)
         return;
     }
     buf_printf(out, ",\"server\":{\"processes\":%u", r->server.n);
+    add_double(out, "cpu_s", r->server.cpu_s);
     add_double(out, "user_s", r->server.user_s);
     add_double(out, "system_s", r->server.system_s);
-    add_ratio(out, "cpu_us_per_delivery", (r->server.user_s + r->server.system_s) * 1e6, received);
+    add_ratio(out, "cpu_us_per_delivery", r->server.cpu_s * 1e6, received);
     add_double(out, "connect_cpu_s", r->server.connect_cpu_s);
     add_ratio(out, "cpu_us_per_connection", r->server.connect_cpu_s * 1e6, ready);
     add_u64(out, "rss_before_kib", r->server.rss_before);

@@ -54,11 +54,23 @@ static struct str read_proc(int pid, const char *name, char *out, size_t out_len
     return str_make(out, (size_t)n);
 }
 
+/* The clock of a process counts nanoseconds, and anybody may read it. User and system time of stat
+ * are cut to ticks of 10 ms each: 1,000 connections, which took 45 to 56 ms, read as 40 or 50. */
+static bool add_clock(struct bench_usage *u, int pid)
+{
+    clockid_t clock;
+    struct timespec t;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &t) < 0)
+        return false;
+    u->cpu_s += (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return true;
+}
+
 static bool read_one(struct bench_usage *u, int pid)
 {
     char text[4096];
     struct str stat = read_proc(pid, "stat", text, sizeof(text));
-    if (!stat.len || !bench_usage_add_stat(u, stat, sysconf(_SC_CLK_TCK)))
+    if (!stat.len || !bench_usage_add_stat(u, stat, sysconf(_SC_CLK_TCK)) || !add_clock(u, pid))
         return false;
     /* The counters behind statm are rounded on machines of many cores; this file is exact, but only
      * for who may look into the process. */

@@ -6,7 +6,8 @@
 #include "base/str.h"
 
 struct bench_usage {
-    double user_s, system_s; /* CPU of all threads, those that ended included */
+    double cpu_s;            /* of all threads, those that ended included; exact */
+    double user_s, system_s; /* how it is divided, each cut to a tick of 10 ms */
     uint64_t rss_kib;
 };
 

@@ -84,9 +84,10 @@ struct bench_result {
     double wall_s;       /* the measuring, with waiting for the last deliveries */
 
     struct {
-        unsigned n; /* processes; 0: none was named */
-        bool gone;  /* one ended meanwhile: no figure of these is complete */
-        double connect_cpu_s, user_s, system_s;        /* connecting; measuring */
+        unsigned n;                  /* processes; 0: none was named */
+        bool gone;                   /* one ended meanwhile: no figure of these is complete */
+        double connect_cpu_s, cpu_s; /* connecting; measuring, */
+        double user_s, system_s;     /* and how that is divided, in ticks */
         uint64_t rss_before, rss_connected, rss_after; /* KiB */
     } server;
 };

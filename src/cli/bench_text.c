@@ -135,7 +135,7 @@ static void add_deliver(struct buf *out, const struct bench_result *r)
 
 static void add_server(struct buf *out, const struct bench_result *r)
 {
-    double cpu_s = r->server.user_s + r->server.system_s;
+    double cpu_s = r->server.cpu_s;
     double grown = (double)r->server.rss_connected - (double)r->server.rss_before;
     if (!r->server.n || r->server.gone) {
         if (r->server.gone)

@@ -53,6 +53,8 @@ static void reads_this_process(void **unused)
     while (bench_own_cpu_s() == before)
         ;
     assert_true(bench_own_cpu_s() > before);
+    assert_true(bench_usage_read(&u, pids, 1, &failed));
+    assert_true(u.cpu_s > before && u.cpu_s <= bench_own_cpu_s()); /* no tick is lost */
 }
 
 int main(void)
