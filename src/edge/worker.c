@@ -183,7 +183,9 @@ static void end_turn(void *ctx)
     bool matches = matching_run(w->matching, w->loop.now_ms);
     /* Messages before the answers that tell of them. */
     bus_seat_flush(w->seat);
-    w->loop.busy = net_end_turn(&w->net) || matches;
+    /* What is caught up outside of a message may be too much as well. */
+    ws_conns_close_slow(w);
+    w->loop.busy = net_end_turn(&w->net) || matches || w->too_slow;
     if (w->stopping && !w->n_conns)
         say_served(w);
 }

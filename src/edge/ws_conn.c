@@ -131,6 +131,16 @@ static void log_close(const struct ws_conn *s, enum log_level level, unsigned co
         LOG_STR("reason", why));
 }
 
+/* It goes before it was closed for being slow. */
+static void forget_slow(struct ws_conn *s)
+{
+    struct ws_conn **link = &s->worker->too_slow;
+    while (*link && *link != s)
+        link = &(*link)->next_slow;
+    if (*link)
+        *link = s->next_slow;
+}
+
 static void leave(struct ws_conn *s)
 {
     if (s->held)
@@ -533,8 +543,9 @@ static void on_drained(struct conn *c)
 static void on_gone(struct conn *c)
 {
     struct ws_conn *s = self(c);
-    assert(!s->is_slow || conn_is_ending(c));
     leave(s);
+    if (s->is_slow)
+        forget_slow(s);
     timer_stop(&s->worker->loop.timers, &s->timer);
     ws_reader_fini(&s->reader);
     worker_conn_gone(s->worker);

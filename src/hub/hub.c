@@ -232,7 +232,9 @@ static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, st
     }
     lag_append(h, c, encoded(h, e, c->encoder, m));
     e->n_delivered++;
-    for (uint32_t i = 0; i < c->n_eager; i++)
+    /* From the last to the first: who drains meanwhile is eager no longer, and the last one takes
+     * his place. */
+    for (uint32_t i = c->n_eager; i-- > 0;)
         deliver(h, e, c->subscribers[c->eager[i]].socket, m, bulk);
 }
 

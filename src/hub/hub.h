@@ -50,7 +50,8 @@ struct hub_name {
 struct hub_host {
     void *ctx;
     /* Queues `b` (take a reference) for the socket, one of many when `bulk`. Must not change the
-     * hub: a socket that cannot take it is marked and closed after the turn. */
+     * hub, but for hub_set_stalled of this socket: one that cannot take it is marked and closed
+     * after the turn. */
     void (*deliver)(void *ctx, struct hub_socket *s, struct blob *b, bool bulk);
     /* The same for some frames at once, always one of many. */
     void (*deliver_range)(void *ctx, struct hub_socket *s, const struct blob_range *r);

@@ -79,17 +79,21 @@ static void end_eager(struct hub_channel *c, uint32_t place)
     }
 }
 
+/* Delivering may find that the socket stalls, or does not any more, and so come back to lag_review:
+ * it counts as caught up from the beginning. */
 static void catch_up(struct hub *h, struct hub_channel *c, struct hub_subscriber *r)
 {
     if (!c->lag || r->lacks == LAG_EAGER || r->lacks == c->lag->tail.end)
         return;
-    while (r->lacks != c->lag->tail.end) {
+    uint32_t from = r->lacks, end = c->lag->tail.end;
+    r->lacks = end;
+    c->lag->n_lagging--;
+    while (from != end) {
         const struct blob_range *ranges;
-        unsigned n = tail_ranges(&c->lag->tail, r->lacks, &ranges, &r->lacks);
+        unsigned n = tail_ranges(&c->lag->tail, from, &ranges, &from);
         for (unsigned i = 0; i < n; i++)
             h->host.deliver_range(h->host.ctx, r->socket, &ranges[i]);
     }
-    c->lag->n_lagging--;
 }
 
 static bool may_be_lazy(const struct hub_channel *c, const struct hub_socket *s, uint32_t n_lazy)
@@ -111,10 +115,9 @@ void lag_came(struct hub_channel *c, uint32_t place)
 
 void lag_goes(struct hub *h, struct hub_channel *c, uint32_t place)
 {
+    catch_up(h, c, &c->subscribers[place]);
     if (c->subscribers[place].lacks == LAG_EAGER)
         end_eager(c, place);
-    else
-        catch_up(h, c, &c->subscribers[place]);
 }
 
 /* One that the walk has not reached may stand behind it now, so it does not wait for that. */
@@ -140,7 +143,8 @@ void lag_review(struct hub *h, struct hub_socket *s)
         return;
     if (is_lazy) {
         catch_up(h, c, r);
-        make_eager(c, place);
+        if (r->lacks != LAG_EAGER)
+            make_eager(c, place);
     } else {
         end_eager(c, place);
         c->encoder = s->encoder;

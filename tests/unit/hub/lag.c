@@ -24,6 +24,14 @@ struct client {
 static struct client clients[SOCKETS];
 static struct hub *hub;
 
+static struct prng *stalls; /* sockets stall and drain while something is queued for them */
+
+static void write_first(struct hub_socket *s)
+{
+    if (stalls && prng_below(stalls, 3) == 0)
+        hub_set_stalled(hub, s, prng_below(stalls, 2));
+}
+
 static struct client *client_of(struct hub_socket *s)
 {
     return container_of(s, struct client, socket);
@@ -33,13 +41,20 @@ static void deliver(void *ctx, struct hub_socket *s, struct blob *b, bool bulk)
 {
     (void)ctx;
     (void)bulk;
+    write_first(s);
     buf_str(&client_of(s)->got, str_make(b->bytes, b->len));
+}
+
+static void take_range(struct hub_socket *s, const struct blob_range *r)
+{
+    buf_str(&client_of(s)->got, str_make(r->blob->bytes + r->from, r->to - r->from));
 }
 
 static void deliver_range(void *ctx, struct hub_socket *s, const struct blob_range *r)
 {
     (void)ctx;
-    buf_str(&client_of(s)->got, str_make(r->blob->bytes + r->from, r->to - r->from));
+    write_first(s);
+    take_range(s, r);
 }
 
 static void encode_text(struct buf *out, unsigned encoder, struct str data)
@@ -141,7 +156,8 @@ static bool give_some(unsigned max)
         for (unsigned k = 0; k < i; k++)
             assert_ptr_not_equal(due[i].socket, due[k].socket);
         for (unsigned k = 0; k < due[i].n; k++)
-            deliver_range(NULL, due[i].socket, &due[i].ranges[k]);
+            take_range(due[i].socket, &due[i].ranges[k]);
+        write_first(due[i].socket);
     }
     return n > 0;
 }
@@ -205,7 +221,8 @@ static void gives_each_all_in_order(void **unused)
 {
     (void)unused;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct prng r = {seed};
+        struct prng r = {seed}, nested = {seed};
+        stalls = seed % 3 ? &nested : NULL;
         for (unsigned i = 0; i < 4000; i++) {
             step(&r, i, seed % 2 ? 8 : 1); /* 1: all big, and given now and then */
             check();
@@ -218,6 +235,7 @@ static void gives_each_all_in_order(void **unused)
             buf_clear(&clients[i].expected);
         }
     }
+    stalls = NULL;
 }
 
 static void subscribe_all(void)
