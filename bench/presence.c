@@ -45,7 +45,7 @@ static void come_online(struct worker *w, struct str app, unsigned number, bool 
 
 int main(int argc, char **argv)
 {
-    static struct worker_options options = {.subscriptions_max = 1, .bulk_min = HUB_BULK_MIN};
+    static struct worker_options options = {.subscriptions_max = 1};
     char why[256];
     if (argc != 7) {
         fprintf(stderr, "usage: presence NATS PREFIX APP FIRST N WORKERS\n");
@@ -81,6 +81,7 @@ int main(int argc, char **argv)
         while (atomic_load(&sure[w]) < told)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
+    cluster_serve(node.cluster);
     /* What coming online took is over: the next to ask for memory is an answer. */
     malloc_trim(0);
     puts("ready");

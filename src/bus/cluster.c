@@ -177,6 +177,9 @@ static unsigned read_letter(void *reader, struct letter *letter)
     case LETTER_NOT_PERMITTED:
         note_not_permitted(c, l);
         break;
+    case LETTER_SERVE:
+        cluster_serve_now(c);
+        break;
     case LETTER_LEAVE:
         cluster_leave_now(c);
         break;
@@ -353,7 +356,7 @@ enum err cluster_start(struct cluster **out, const struct cluster_options *o,
     assert(o->n_workers <= MEMBERS_WORKERS_MAX);
     c->o = *o;
     c->local = *local;
-    c->roles = o->roles;
+    c->roles = o->roles & ~(unsigned)MEMBER_HOLDS_SOCKETS;
     c->reopen_wait_ms = CLUSTER_REOPEN_MIN_MS;
     buf_printf(&c->prefix, "%s.", o->prefix);
     atomic_init(&c->state, BUS_AWAY);
@@ -412,6 +415,11 @@ enum err cluster_check(const struct cluster_options *o, char *why, size_t why_le
     const struct nats_options no = {
         .servers = o->servers, .creds = o->creds, .ca_file = o->ca_file};
     return nats_check(&no, why, why_len);
+}
+
+void cluster_serve(struct cluster *c)
+{
+    post_event(c, LETTER_SERVE);
 }
 
 void cluster_leave(struct cluster *c)

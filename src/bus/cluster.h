@@ -52,6 +52,8 @@ enum err cluster_check(const struct cluster_options *o, char *why, size_t why_le
  * gets one sentence. */
 enum err cluster_start(struct cluster **out, const struct cluster_options *o,
                        const struct cluster_local *local, char *why, size_t why_len);
+/* The workers run: from now on this node answers questions. */
+void cluster_serve(struct cluster *c);
 /* The workers begin to close their sockets: this node is asked no longer. What was asked already
  * should still be answered. */
 void cluster_leave(struct cluster *c);

@@ -122,6 +122,13 @@ void cluster_look_if_settled(struct cluster *c)
     cluster_set_state(c, BUS_UP, NULL);
 }
 
+void cluster_serve_now(struct cluster *c)
+{
+    c->roles = c->o.roles;
+    if (c->connected)
+        cluster_beat(c);
+}
+
 void cluster_leave_now(struct cluster *c)
 {
     c->roles &= ~(unsigned)MEMBER_HOLDS_SOCKETS;
@@ -158,6 +165,7 @@ static void on_heard(struct cluster *c, const struct cluster_letter *l)
     bool is_new = !before;
     bool held_sockets = before && cluster_holds_sockets(before->roles);
     bool was_reachable = before && is_reachable(c, before);
+    bool greets = l->what == WIRE_HELLO, has_greeted = before && before->greets;
     if (members_heard(&c->members, l->node, l->incarnation, l->roles, l->n_workers,
                       str_of(l->server), c->loop.now_ms)) {
         if (is_new)
@@ -171,6 +179,13 @@ static void on_heard(struct cluster *c, const struct cluster_letter *l)
     } else if (!was_reachable) {
         write_roster(c);
     }
+    struct member *m = members_find(&c->members, l->node);
+    if (!m)
+        return;
+    /* It has lost its connection, and with it what was asked over that. */
+    if (greets && !is_new && !has_greeted)
+        c->local.gone(c->local.ctx, l->node, false);
+    m->greets = greets;
 }
 
 static void on_hello(struct cluster *c, uint32_t node)

@@ -23,6 +23,7 @@ enum letter_kind {
     LETTER_OVER,
     LETTER_NOT_PERMITTED, /* something, by NATS; `text` says what */
     LETTER_NODE,          /* something of nodes among themselves: beats, fences */
+    LETTER_SERVE,         /* the workers run */
     LETTER_LEAVE,         /* the end is near: this node's sockets are being closed */
     LETTER_STOP
 };
@@ -77,7 +78,7 @@ struct cluster {
     struct timer beat, reopen;
     int64_t last_beat_ms, settle_began_ms, echo_ms, reopen_wait_ms;
     int64_t taken_logged_ms;
-    unsigned roles;           /* without MEMBER_HOLDS_SOCKETS from LETTER_LEAVE on */
+    unsigned roles;           /* MEMBER_HOLDS_SOCKETS from LETTER_SERVE to LETTER_LEAVE */
     unsigned n_not_permitted; /* since the last beat, */
     char not_permitted[256];  /* and the first of them */
     struct nats *old_nats;    /* over; workers may be in a call of it for a moment longer */
@@ -141,6 +142,7 @@ void cluster_set_state(struct cluster *c, enum bus_state state, const char *why)
 void cluster_settle(struct cluster *c);
 void cluster_look_if_settled(struct cluster *c);
 void cluster_expire(struct cluster *c, int64_t since_ms); /* nodes not heard since then */
+void cluster_serve_now(struct cluster *c);                /* LETTER_SERVE */
 void cluster_leave_now(struct cluster *c);                /* LETTER_LEAVE */
 
 /* ---- cluster_interest.c ---- */

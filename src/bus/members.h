@@ -28,6 +28,7 @@ struct member {
     unsigned roles, n_workers;
     int64_t heard_ms;
     bool knows_us; /* has answered our last hello */
+    bool greets;   /* its last beat was a hello */
     char server[MEMBERS_SERVER_MAX];
 };
 

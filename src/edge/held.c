@@ -53,6 +53,16 @@ bool held_done(struct held_reply *r)
     return !h->first;
 }
 
+static size_t blob_bytes(const struct blob *b)
+{
+    return b ? sizeof(*b) + b->len : 0;
+}
+
+size_t held_reply_bytes(const struct held_reply *r)
+{
+    return sizeof(*r) + blob_bytes(r->frame) + blob_bytes(r->denied) + r->names.cap + r->added.cap;
+}
+
 void held_reply_free(struct held_reply *r, struct grants_pool *pool)
 {
     if (r->frame)

@@ -26,7 +26,7 @@ struct held_reply {
 struct held { /* of a connection, while something of it waits */
     void *conn;
     struct held_reply *first, **end;
-    size_t bytes;   /* of frames and names */
+    size_t bytes;   /* of all of them (held_reply_bytes) */
     bool paused;    /* for all that waits: its connection is not read */
     bool handshake; /* is still to be answered, before anything else goes out */
     char accept[WS_ACCEPT_LEN];
@@ -50,5 +50,6 @@ struct held_reply *held_take(struct held_queue *q, uint64_t sure);
 /* Takes it out of its connection's row, too; true: nothing else of that waits. */
 bool held_done(struct held_reply *r);
 void held_reply_free(struct held_reply *r, struct grants_pool *pool);
+size_t held_reply_bytes(const struct held_reply *r); /* of memory, about */
 
 #endif

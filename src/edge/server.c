@@ -102,6 +102,8 @@ enum err server_start(struct server *s, char *why, size_t why_len)
         }
         s->n_started++;
     }
+    if (s->node.cluster)
+        cluster_serve(s->node.cluster);
     return ERR_OK;
 }
 

@@ -301,7 +301,7 @@ static void hold(struct ws_conn *s, const struct proto_outcome *o, struct buf *o
         r->added = notes->added;
         notes->names = notes->added = BUF_INIT;
     }
-    s->held->bytes += r->frame->len + r->names.len + r->added.len;
+    s->held->bytes += held_reply_bytes(r);
     if (s->held->bytes > HELD_BYTES_MAX && !s->held->paused) {
         s->held->paused = true;
         conn_pause(&s->conn);
@@ -365,7 +365,7 @@ static void release(struct ws_conn *s, struct held_reply *r)
     struct held *held = s->held;
     bool is_last = held_done(r), paused = held->paused;
     ensure_handshake(s);
-    held->bytes -= (r->frame ? r->frame->len : 0) + r->names.len + r->added.len;
+    held->bytes -= r->frame ? held_reply_bytes(r) : 0;
     if (is_last) {
         held_drop(held, &s->worker->held, hub_grants_pool(s->worker->hub));
         s->held = NULL;

@@ -140,7 +140,10 @@ static enum err try_start(struct member_rig *r, const struct cluster_options *o,
                                         .gone = on_gone,
                                         .away = on_away,
                                         .lost = on_lost};
-    return cluster_start(&r->cluster, o, &local, why, why_len);
+    enum err e = cluster_start(&r->cluster, o, &local, why, why_len);
+    if (!e)
+        cluster_serve(r->cluster);
+    return e;
 }
 
 static struct cluster_options options_of(uint32_t node, unsigned roles)
