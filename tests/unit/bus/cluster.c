@@ -128,6 +128,8 @@ static void on_lost(void *ctx)
     pthread_mutex_unlock(&r->lock);
 }
 
+static bool serves_later; /* whoever is started */
+
 static enum err try_start(struct member_rig *r, const struct cluster_options *o, char *why,
                           size_t why_len)
 {
@@ -141,7 +143,7 @@ static enum err try_start(struct member_rig *r, const struct cluster_options *o,
                                         .away = on_away,
                                         .lost = on_lost};
     enum err e = cluster_start(&r->cluster, o, &local, why, why_len);
-    if (!e)
+    if (!e && !serves_later)
         cluster_serve(r->cluster);
     return e;
 }
@@ -511,6 +513,43 @@ static void a_farewell_is_believed(void **unused)
     assert_true(peer_clock_ms() - before < MEMBERS_DEAD_MS / 2);
     assert_int_equal(gone_how(r, STRANGER), LEFT);
     assert_int_equal(roster_of(r).n, 0);
+    natsConnection_Destroy(nc);
+}
+
+/* Its workers do not run yet. */
+static void who_does_not_serve_yet_is_not_asked(void **unused)
+{
+    (void)unused;
+    struct member_rig *master = start(0, MASTER), *a = start(1, SLAVE);
+    serves_later = true;
+    struct member_rig *b = start(2, SLAVE);
+    serves_later = false;
+    WAIT_UNTIL(roster_of(master).n == WORKERS && roster_of(a).n == WORKERS);
+    assert_int_equal(roster_of(master).n_missing, 0);
+    cluster_serve(b->cluster);
+    WAIT_UNTIL(roster_of(master).n == 2 * WORKERS);
+}
+
+/* Whoever greets again has lost its connection, and what was asked over that. */
+static void who_greets_again_is_not_waited_for(void **unused)
+{
+    (void)unused;
+    struct member_rig *r = start(0, MASTER);
+    natsConnection *nc = nats_server_client(port);
+    say(nc, WIRE_HELLO);
+    say(nc, WIRE_BEAT);
+    WAIT_UNTIL(roster_of(r).n == 3);
+    assert_false(is_gone(r, STRANGER));
+    say(nc, WIRE_HELLO);
+    WAIT_UNTIL(is_gone(r, STRANGER));
+    assert_int_equal(gone_how(r, STRANGER), SILENT);
+    assert_int_equal(roster_of(r).n, 3); /* it is there, and is asked */
+    forget_gone(r);
+    say(nc, WIRE_HELLO);
+    say(nc, WIRE_BEAT);
+    say(nc, WIRE_BYE);
+    WAIT_UNTIL(is_gone(r, STRANGER));
+    assert_int_equal(gone_how(r, STRANGER), LEFT); /* the greeting went on: no news */
     natsConnection_Destroy(nc);
 }
 
@@ -928,6 +967,8 @@ int main(void)
         WITH_SERVER(members_come_and_go),
         WITH_SERVER(a_silent_node_is_gone),
         WITH_SERVER(a_farewell_is_believed),
+        WITH_SERVER(who_does_not_serve_yet_is_not_asked),
+        WITH_SERVER(who_greets_again_is_not_waited_for),
         WITH_SERVER(who_is_leaving_is_not_asked),
         WITH_SERVER(settling_waits_for_who_was_known),
         WITH_SERVER(prefixes_keep_clusters_apart),
