@@ -405,3 +405,33 @@ hostileTest(
     assert.deepEqual({ code, reason }, { code: 1008, reason: 'too slow: send queue full' });
   },
 );
+
+hostileTest(
+  'many that do not read, in a large channel with short queues: the others get everything',
+  { workers: 1, 'send-queue-bytes': 262_144 },
+  async (server) => {
+    const subscriber = async (user) => (await server.login({ user })).subscribe('large');
+    const hearing = await Promise.all(Array.from({ length: 40 }, () => subscriber('hearing')));
+    const deaf = await Promise.all(Array.from({ length: 10 }, () => subscriber('deaf')));
+    for (const client of deaf) client.ws.pause();
+    // A message to each of the deaf behind a batch: what they lack is queued for them all at once.
+    let sent = 0;
+    for (let round = 0; round < 10; round++) {
+      const data = 'x'.repeat(60_000);
+      const batch = Array.from({ length: 14 }, () => ({ channel: 'large', event: `e${sent++}`, data }));
+      await Promise.all([
+        server.call('POST', '/push_batch/app', { form: { batch_data: JSON.stringify(batch) } }),
+        ...deaf.map(({ id }) =>
+          server.call('POST', `/push/socket/app/${id}`, { form: { data: '1' } }),
+        ),
+      ]);
+    }
+    for (const client of hearing) {
+      for (let n = 0; n < sent; n++) assert.equal((await client.nextJson()).event, `e${n}`);
+    }
+    await until(
+      async () => (await server.ask('/app/online/bychannel/large')).length === 1,
+      'the deaf are closed',
+    );
+  },
+);
