@@ -40,19 +40,41 @@ static size_t body_len(const struct bench_options *o)
     return o->payload + (o->json_body ? 9 : 5 + 2 * 7);
 }
 
+/* All of a request's head but the channel's number. */
+static void write_template(struct bench_pubs_template *to, const struct bench_options *o,
+                           const struct bench_target *t)
+{
+    buf_printf(&to->before, "POST %s/push/", t->path);
+    client_add_escaped(&to->before, str_of(o->app));
+    buf_char(&to->before, '/');
+    client_add_escaped(&to->before, str_of(o->channel));
+    buf_char(&to->before, '-');
+    buf_printf(&to->behind,
+               "/bench HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+               t->authority,
+               o->json_body ? "application/json" : "application/x-www-form-urlencoded",
+               body_len(o));
+}
+
+static void write_number(struct buf *out, uint32_t n)
+{
+    char digits[10], *p = digits + sizeof(digits);
+    do {
+        *--p = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    buf_add(out, p, (size_t)(digits + sizeof(digits) - p));
+}
+
 static void write_request(struct bench_pubs *p, const struct bench_target *t,
                           const struct bench_mark *m)
 {
+    const struct bench_pubs_template *template = &p->templates[t - p->masters];
     struct buf *out = &p->request;
     buf_clear(out);
-    buf_printf(out, "POST %s/push/", t->path);
-    client_add_escaped(out, str_of(p->o->app));
-    buf_char(out, '/');
-    client_add_escaped(out, str_of(p->o->channel));
-    buf_printf(
-        out, "-%u/bench HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-        m->channel, t->authority,
-        p->o->json_body ? "application/json" : "application/x-www-form-urlencoded", body_len(p->o));
+    buf_str(out, buf_as_str(&template->before));
+    write_number(out, m->channel);
+    buf_str(out, buf_as_str(&template->behind));
     write_body(out, p->o, m);
 }
 
@@ -368,6 +390,8 @@ enum err bench_pubs_init(struct bench_pubs *p, const struct bench_options *o, st
     }
     p->pubs = mem_zalloc(o->publishers * sizeof(*p->pubs));
     p->numbers = mem_zalloc((size_t)o->publishers * o->channels * sizeof(*p->numbers));
+    for (unsigned i = 0; i < n_masters; i++)
+        write_template(&p->templates[i], o, &masters[i]);
     for (unsigned i = 0; i < o->publishers; i++) {
         struct bench_pub *pub = &p->pubs[i];
         pub->all = p;
@@ -387,6 +411,10 @@ void bench_pubs_fini(struct bench_pubs *p)
     }
     loop_remove(p->net->loop, &p->clock);
     close(p->clock.fd);
+    for (unsigned i = 0; i < p->n_masters; i++) {
+        buf_fini(&p->templates[i].before);
+        buf_fini(&p->templates[i].behind);
+    }
     buf_fini(&p->request);
     mem_free(p->pubs);
     mem_free(p->numbers);

@@ -27,6 +27,10 @@ struct bench_pub {
     enum bench_pub_state state;
 };
 
+struct bench_pubs_template { /* the head of a request, around the channel's number */
+    struct buf before, behind;
+};
+
 struct bench_pubs {
     const struct bench_options *o;
     struct bench_net *net;
@@ -37,8 +41,9 @@ struct bench_pubs {
     struct bench_pub *pubs;
     struct bench_pub *idle; /* ready to post: a queue, so that all of them do in turn */
     struct bench_pub **idle_end;
-    uint32_t *numbers;  /* messages by publisher and channel */
-    struct buf request; /* being written */
+    uint32_t *numbers;                                       /* messages by publisher and channel */
+    struct bench_pubs_template templates[BENCH_TARGETS_MAX]; /* by master */
+    struct buf request;                                      /* being written */
     unsigned n_up, n_settled, n_waiting;
     uint64_t down_since_ns; /* since when none is up */
     struct io clock;        /* a timerfd: the next message is due; fd -1 without a rate */
