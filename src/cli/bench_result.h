@@ -65,9 +65,9 @@ struct bench_result {
         uint64_t posted;                  /* requests whose sending has begun */
         uint64_t answers[BENCH_STATUSES]; /* by status */
         uint64_t unanswered;              /* whether they were delivered is not known */
-        double seconds;                   /* from the beginning to the last post */
-        struct bench_hist took;           /* from post to answer */
-        struct bench_faults faults;       /* of publishers' connections */
+        double seconds; /* from the beginning to the last post, or as long as the rate takes */
+        struct bench_hist took;     /* from post to answer */
+        struct bench_faults faults; /* of publishers' connections */
     } publish;
 
     struct {
@@ -75,7 +75,7 @@ struct bench_result {
         uint64_t received; /* each once */
         uint64_t duplicated, out_of_order;
         uint64_t strange; /* texts that no publisher of this run has sent to this channel */
-        double seconds;   /* from the beginning to the last delivery */
+        double seconds;   /* to the last delivery, and not less than for posting */
         struct bench_hist latency;  /* from when a message was due (with a rate) or posted */
         struct bench_faults closed; /* subscribers that were lost after they had subscribed */
     } deliver;
