@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
+import { WebSocketServer } from 'ws';
 import { bin, environment, freeAddress, Process, run, Server, serverTest } from './support/gusher.mjs';
 import * as keys from './support/keys.mjs';
 import { until } from './support/wait.mjs';
@@ -74,6 +77,8 @@ for (const [auth, body] of [
     assertDelivered(result, 40, 100);
     assert.equal(result.report.connect.ready, 100);
     assert.equal(result.report.publish.due, 40);
+    const { per_second } = result.report.publish;
+    assert.ok(per_second > 20 && per_second <= 40, `${per_second} pushes a second`);
     assert.equal(result.report.server, null);
     assert.match(result.text, /deliver +4,000 of 4,000, .* lost 0, twice 0, out of order 0/);
     assert.match(result.text, /\nNothing failed\.\n$/);
@@ -306,6 +311,163 @@ serverTest('pushes that are refused are told by status', { 'max-body': 1024 }, a
   assert.deepEqual(Object.keys(report.publish.answers), ['413']);
   assert.equal(report.deliver.expected, 0);
   assert.match(text, /pushes were answered 413\./);
+});
+
+// ---- servers that are none, or do it wrong
+
+/** Listens with `server` (of node:net or node:http) while `body` runs; gives it HOST:PORT. */
+async function listening(server, body) {
+  const open = new Set();
+  server.on('connection', (socket) => {
+    open.add(socket.on('error', () => {}));
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    await body(at({ host: '127.0.0.1', port: server.address().port }));
+  } finally {
+    for (const socket of open) socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+for (const [name, accept, kind, sentence] of [
+  ['never answers', () => {}, 'timeout', /no answer came in time \(POST auth was not answered\)/],
+  ['closes at once', (socket) => socket.end(), 'broken', /it broke off/],
+  ['speaks something else', (socket) => socket.write('220 mail\r\n\r\n'), 'protocol', /not HTTP/],
+]) {
+  test(`a server that ${name}`, async () => {
+    await listening(net.createServer(accept), async (address) => {
+      const { code, report, text } = await bench(
+        ...['--slave', address, '--master', address],
+        ...['--connections', '5', '--connect-timeout', '1'],
+      );
+      assert.equal(code, 1);
+      assert.deepEqual(
+        report.connect.failures.map(({ kind: name, count }) => [name, count]),
+        [[kind, 5]],
+      );
+      assert.match(text, sentence);
+    });
+  });
+}
+
+/**
+ * A server that looks like gusher: one channel, no keys. deliver(sockets, frame, n) sends the n-th push on;
+ * answer(n) gives its status.
+ */
+async function withFake({ deliver, answer = () => 200 }, body) {
+  const sockets = new Set();
+  let pushes = 0;
+  const web = http.createServer(async (request, reply) => {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    const n = ++pushes;
+    const data = new URLSearchParams(text).get('data');
+    reply.writeHead(answer(n)).end('busy\n');
+    deliver([...sockets], `{"channel":"bench-0","event":"bench","data":${data}}`, n);
+  });
+  const hub = new WebSocketServer({ server: web });
+  hub.on('connection', (socket) => {
+    socket.on('message', () => {
+      sockets.add(socket);
+      socket.send('{"event":"gusher.subscribe_succeeded","data":{"channel":"bench-0"}}');
+    });
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await listening(web, (address) =>
+    body(() =>
+      bench(
+        ...['--slave', address, '--master', address, '--auth', 'jwt', '--connections', '4'],
+        ...['--publishers', '1', '--rate', '20', '--duration', '1', '--warmup', '0'],
+      ),
+    ),
+  );
+}
+
+const toAll = (sockets, frame) => sockets.forEach((socket) => socket.send(frame));
+
+test('deliveries that are lost are counted', async () => {
+  const deliver = (sockets, frame, n) => toAll(n === 7 ? sockets.slice(1) : sockets, frame);
+  await withFake({ deliver }, async (measure) => {
+    const { code, report, text } = await measure();
+    assert.equal(code, 1);
+    assert.deepEqual([report.deliver.expected, report.deliver.received], [80, 79]);
+    assert.match(text, /1 of 80 deliveries are missing\./);
+  });
+});
+
+test('deliveries that come twice are counted once, and told', async () => {
+  const deliver = (sockets, frame, n) => {
+    toAll(sockets, frame);
+    if (n === 7) toAll(sockets, frame);
+  };
+  await withFake({ deliver }, async (measure) => {
+    const { code, report } = await measure();
+    assert.equal(code, 1);
+    const { received, duplicated, out_of_order } = report.deliver;
+    assert.deepEqual([received, duplicated, out_of_order], [80, 4, 0]);
+  });
+});
+
+test('deliveries that are out of order are told', async () => {
+  let held;
+  const deliver = (sockets, frame, n) => {
+    if (n === 7) held = frame;
+    else toAll(sockets, frame);
+    if (n === 8) toAll(sockets, held);
+  };
+  await withFake({ deliver }, async (measure) => {
+    const { code, report } = await measure();
+    assert.equal(code, 1);
+    const { received, duplicated, out_of_order } = report.deliver;
+    assert.deepEqual([received, duplicated, out_of_order], [80, 0, 4]);
+  });
+});
+
+test('what nobody has sent is strange', async () => {
+  const deliver = (sockets, frame) => {
+    toAll(sockets, '{"channel":"bench-0","event":"other","data":1}');
+    toAll(sockets, frame);
+  };
+  await withFake({ deliver }, async (measure) => {
+    const { code, report } = await measure();
+    assert.equal(code, 0);
+    assert.deepEqual([report.deliver.received, report.deliver.strange], [80, 80]);
+  });
+});
+
+test('503 is no loss: nothing was sent, and nothing is missing', async () => {
+  const isBusy = (n) => n % 4 === 0;
+  const answer = (n) => (isBusy(n) ? 503 : 200);
+  const deliver = (sockets, frame, n) => isBusy(n) || toAll(sockets, frame);
+  await withFake({ deliver, answer }, async (measure) => {
+    const { code, report, text } = await measure();
+    assert.equal(code, 0, text);
+    assert.deepEqual(report.publish.answers, { 200: 15, 503: 5 });
+    assert.equal(report.deliver.received, 60);
+    assert.equal(report.deliver.out_of_order, 0);
+    assert.match(text, /5 pushes were answered 503: the server was too busy\./);
+  });
+});
+
+test('a stall is charged to every message that was due in it', async () => {
+  const stall_ms = 400;
+  let until_ms = 0;
+  const answer = (n) => {
+    if (n === 5) until_ms = Date.now() + stall_ms;
+    while (Date.now() < until_ms); // nothing else happens in this server
+    return 200;
+  };
+  await withFake({ deliver: toAll, answer }, async (measure) => {
+    const { code, report, text } = await measure();
+    assert.equal(code, 0, text);
+    // Due every 50 ms: eight messages waited for the end of it, from 400 ms down to 50.
+    const { latency_ms, received } = report.deliver;
+    assert.equal(received, 80);
+    assert.ok(latency_ms.max >= stall_ms, `max ${latency_ms.max}`);
+    assert.ok(latency_ms.p90 >= 300, `p90 ${latency_ms.p90}`);
+    assert.ok(latency_ms.mean >= 70, `mean ${latency_ms.mean}`);
+  });
 });
 
 // ---- options
