@@ -1,7 +1,8 @@
 // Where and of what the figures are.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import os from 'node:os';
-import { root } from './servers.mjs';
+import { createRequire } from 'node:module';
+import { programs, root } from './servers.mjs';
 
 function git(...args) {
   return execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
@@ -12,6 +13,26 @@ export function machine() {
     cpu: os.cpus()[0].model.trim(),
     cores: os.cpus().length,
     kernel: `Linux ${os.release()}`,
+  };
+}
+
+/** What the first group of `pattern` is in all that a command says; `?` where that is not to be had. */
+function said(pattern, command, ...args) {
+  const { stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  return pattern.exec(`${stdout}${stderr}`)?.[1] ?? '?';
+}
+
+/** The versions of the others. */
+export function peers() {
+  const { version } = createRequire(new URL('../../tests/e2e/', import.meta.url))(
+    'ws/package.json',
+  );
+  const nchan = ['dpkg-query', '-W', '-f', '${Version}\n', 'libnginx-mod-nchan'];
+  return {
+    nchan: said(/^(?:\d+:)?([\d.]+)/m, ...nchan),
+    nginx: said(/nginx\/([\d.]+)/, programs.nginx, '-v'),
+    ws: version,
+    node: process.versions.node,
   };
 }
 

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { watched } from './cpu.mjs';
-import { machine, source } from './machine.mjs';
+import { machine, peers, source } from './machine.mjs';
 import { measure } from './measure.mjs';
 import { latencyPlot, costPlot } from './plots.mjs';
 import { markdown, replaced } from './report.mjs';
@@ -112,7 +112,12 @@ async function main() {
   if (chosen.report) {
     results = JSON.parse(fs.readFileSync(resultsFile, 'utf8'));
   } else {
-    const head = { date: new Date().toISOString().slice(0, 10), machine: machine(), ...source() };
+    const head = {
+      date: new Date().toISOString().slice(0, 10),
+      machine: machine(),
+      peers: peers(),
+      ...source(),
+    };
     results = resumed({ ...head, quick: chosen.quick, rounds: chosen.rounds }, chosen.chosen);
     for (const row of chosen.chosen)
       await runRow(chosen.quick ? shortened(row) : row, chosen, results);

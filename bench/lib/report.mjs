@@ -1,7 +1,7 @@
 // The generated part of docs/BENCHMARKS.md, from the results.
 import { figures, groups } from './rows.mjs';
 import { servers } from './servers.mjs';
-import { judged, NOISE_PCT, summary } from './stats.mjs';
+import { isStarved, judged, NOISE_PCT, summary } from './stats.mjs';
 
 const BEGIN = '<!-- bench/field begins: what stands up to its end is written by it -->';
 const END = '<!-- bench/field ends -->';
@@ -19,7 +19,12 @@ export function cell(found, { digits, more }) {
     number(value, digits),
   );
   const spread = low === high ? '' : ` (${low}–${high})`;
-  const marks = [found.noisy && 'n', found.lost > 0 && 'l', more && found.starved && 'g']
+  const marks = [
+    found.n < found.all && `${found.n}/${found.all}`,
+    found.noisy && 'n',
+    found.lost > 0 && 'l',
+    more && found.starved && 'g',
+  ]
     .filter(Boolean)
     .join(' ');
   return `${median}${spread}${marks && ` <sup>${marks}</sup>`}`;
@@ -120,16 +125,16 @@ function noiseText({ quick, runs }) {
 }
 
 function introduction(results) {
-  const { machine, commit, date, rounds } = results;
+  const { machine, peers, commit, date, rounds } = results;
   const counted = rounds === 1 ? 'One run' : `Medians of ${rounds} runs`;
   return `## The field (${date})
 
 By \`bench/field\`, commit ${commit}, on ${machine.cpu}, ${machine.cores} cores, ${machine.kernel};
 loopback, the load generator on the same cores, a payload of 128 bytes. gusher is
-\`gusher all --workers 1\` with a JWT and a user of its own for each connection, nchan is in memory
-with one nginx worker, ws is a small server in Node (\`bench/lib/ws_server.mjs\`), and \`limit\` is a
-loop that does nothing but send: the kernel's part. Each server was started afresh for each run, and
-they took turns.
+\`gusher all --workers 1\` with a JWT and a user of its own for each connection; nchan (${peers.nchan} on nginx
+${peers.nginx}) is in memory with one worker; ws (${peers.ws} on Node ${peers.node}) is a small server,
+\`bench/lib/ws_server.mjs\`; and \`limit\` is a loop that does nothing but send: the kernel's part. Each
+server was started afresh for each run, and they took turns.
 
 Times "a delivery", "a push" and so on are CPU of the server. ${counted} (lowest–highest).
 ${noiseText(results)}
@@ -138,6 +143,7 @@ ${noiseText(results)}
 
 const NOTES = {
   noisy: `<sup>n</sup> others took over ${NOISE_PCT} % of a core each time it was tried.`,
+  few: '<sup>1/3</sup> one of three runs was quiet enough to count.',
   lost: '<sup>l</sup> connections or messages were lost:',
   failed: 'Runs that failed:',
   starved:
@@ -158,6 +164,13 @@ function losses(results, rows) {
   return texts.filter(Boolean).join(', ');
 }
 
+/** Whether of the runs of one row by one server some were quiet and some not. */
+function isMixed({ runs }) {
+  const quiet = runs.filter((run) => !run.noisy);
+  const isSame = (a) => (b) => a.row === b.row && a.server === b.server;
+  return runs.some((run) => run.noisy && quiet.some(isSame(run)));
+}
+
 function notes(results, rows) {
   const lost = losses(results, rows);
   const failed = results.runs
@@ -165,8 +178,9 @@ function notes(results, rows) {
     .map((run) => `${servers[run.server].title} in ${run.row}`);
   const texts = [
     results.runs.some((run) => run.noisy) && NOTES.noisy,
+    isMixed(results) && NOTES.few,
     lost && `${NOTES.lost} ${lost}.`,
-    results.runs.some((run) => run.starved) && NOTES.starved,
+    results.runs.some(isStarved) && NOTES.starved,
     failed.length > 0 && `${NOTES.failed} ${failed.join('; ')}.`,
   ];
   return texts.filter(Boolean).join('\n\n');

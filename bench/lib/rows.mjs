@@ -77,7 +77,8 @@ export const groups = [
     text:
       'From the moment a message was due to its arrival. At half of the rate that saturates the ' +
       'same server with 1,000 subscribers; and on a quiet channel (ten sockets, 50 messages a ' +
-      'second) beside a channel of 10,000 subscribers that 16 publishers saturate.',
+      'second) beside a channel of 10,000 subscribers that 16 publishers saturate (– where nothing ' +
+      'came in the time of the run).',
   },
 ];
 

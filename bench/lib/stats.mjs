@@ -21,9 +21,12 @@ export async function quietRun(once, tries) {
   return { ...best, tries, noisy: true };
 }
 
+/** That a server had time left says something only where it was not others who took the time. */
+export const isStarved = (run) => Boolean(run.starved && !run.noisy);
+
 /**
- * What the runs of one row by one server say of one figure: { median, low, high, otherPct, noisy,
- * lost, starved }, or nothing. Noisy runs count only if there are no others.
+ * What the runs of one row by one server say of one figure: { median, low, high, n, all, otherPct,
+ * noisy, lost, starved }, or nothing; n of all runs count. Noisy runs count only if there are no others.
  */
 export function summary(results, row, server, figure) {
   const all = results.runs.filter(
@@ -37,10 +40,12 @@ export function summary(results, row, server, figure) {
     median: median(values),
     low: Math.min(...values),
     high: Math.max(...values),
+    n: runs.length,
+    all: all.length,
     otherPct: Math.max(...runs.map((run) => run.otherPct)),
     noisy: quiet.length === 0,
     lost: Math.max(...runs.map((run) => run.lost ?? 0)),
-    starved: runs.some((run) => run.starved),
+    starved: runs.some(isStarved),
   };
 }
 

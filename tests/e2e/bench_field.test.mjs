@@ -19,6 +19,7 @@ const run = (row, server, figures, more) => ({
 const resultsOf = (...runs) => ({
   ...{ date: '2026-01-02', commit: 'abc1234', rounds: 3, quick: false },
   machine: { cpu: 'A CPU', cores: 2, kernel: 'Linux 6.0' },
+  peers: { nchan: '1.3', nginx: '1.22', ws: '8.1', node: '20.1' },
   runs,
 });
 
@@ -47,8 +48,15 @@ test('noisy runs count only where there are no others', () => {
   const found = summary(mixed, 'r', 'ws', 'us');
   assert.deepEqual([found.median, found.low, found.high, found.noisy], [5, 4, 6, false]);
   assert.equal(found.otherPct, 3);
+  assert.equal(cell(found, { digits: 0 }), '5 (4–6) <sup>2/3</sup>');
   const alone = summary(resultsOf(noisy(7)), 'r', 'ws', 'us');
   assert.deepEqual([alone.median, alone.noisy, alone.otherPct], [7, true, 60]);
+});
+
+test('a server had time left only if no others took it', () => {
+  const starved = (more) => run('r', 'ws', { us: 1 }, { starved: true, ...more });
+  assert.equal(summary(resultsOf(starved()), 'r', 'ws', 'us').starved, true);
+  assert.equal(summary(resultsOf(starved({ noisy: true })), 'r', 'ws', 'us').starved, false);
 });
 
 test('a figure that nobody measured has no summary', () => {
@@ -173,6 +181,7 @@ test('the report has the ratios, the verdicts and the notes', () => {
     line('quiet beside 10,000 under fire, p99'),
     /4\.00 \| 2,000\.00 <sup>n<\/sup> \| – .* met /,
   );
+  assert.match(text, /nchan \(1\.3 on nginx\n1\.22\) .* ws \(8\.1 on Node 20\.1\)/);
   assert.match(text, /commit abc1234, on A CPU, 2 cores, Linux 6\.0/);
   assert.match(text, /which happened once; in the quiet ones they took up to 11 %/);
   assert.match(text, /lost: nchan 1\.2 % in sat-1000\./);
