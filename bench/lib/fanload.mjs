@@ -1,6 +1,6 @@
 // The load generator and the kernel's floor, as functions.
 import { Process } from '../../tests/e2e/support/process.mjs';
-import { servers, programs } from './servers.mjs';
+import { programs, servers, stop } from './servers.mjs';
 
 /** { 'max-lag': 64, idle: true } as options; a number of 0 or false leaves one out. */
 export function optionList(options) {
@@ -12,10 +12,14 @@ export function optionList(options) {
 /** Length of what gusher sends for a message of 128 bytes, header and envelope included. */
 const FRAME_BYTES = 4 + '{"channel":"ch0","event":"msg","data":""}'.length + 128;
 
+/** Generators that were started since endGenerators. */
+const generators = [];
+
 /** Starts fanload against `server`: { running, result }; `result` is what it says at its end. */
 export function startFanload(server, load, client = {}) {
   const args = [...server.options(client), '--pid', `server=${server.running.child.pid}`];
   const running = new Process(programs.fanload, [...args, ...optionList(load)]);
+  generators.push(running);
   const result = running.exited.then(() => {
     try {
       return JSON.parse(running.stdout);
@@ -25,6 +29,11 @@ export function startFanload(server, load, client = {}) {
   });
   result.catch(() => {}); // whoever waits for it hears of it all the same
   return { running, result };
+}
+
+/** Ends those that still run, as they hold sockets or burn on: the next row must not meet them. */
+export async function endGenerators() {
+  await Promise.all(generators.splice(0).map((running) => stop({ running })));
 }
 
 export function fanload(server, load, client) {

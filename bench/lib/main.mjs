@@ -6,10 +6,10 @@ import { parseArgs } from 'node:util';
 import { watched } from './cpu.mjs';
 import { machine, peers, source } from './machine.mjs';
 import { measure } from './measure.mjs';
-import { latencyPlot, costPlot } from './plots.mjs';
+import { costPlot, latencyPlot } from './plots.mjs';
 import { markdown, replaced } from './report.mjs';
 import { rows, shortened } from './rows.mjs';
-import { folder, root, servers, programs } from './servers.mjs';
+import { folder, programs, root } from './servers.mjs';
 import { quietRun } from './stats.mjs';
 
 const TRIES = 4; // once, and three times again
@@ -29,7 +29,9 @@ function options() {
   const chosen = rows.filter((row) => names.some((name) => row.id === name || row.group === name));
   const unknown = names.find((name) => !rows.some((row) => row.id === name || row.group === name));
   if (unknown !== undefined) throw new Error(`no row is called ${unknown}`);
-  return { ...values, rounds: Number(values.rounds ?? (values.quick ? 1 : 3)), chosen };
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
+  if (!(rounds >= 1)) throw new Error(`--rounds ${values.rounds}: a number is wanted`);
+  return { ...values, rounds, chosen };
 }
 
 /** The results so far, without those of the chosen rows; none if they are of other sources, or of
@@ -57,10 +59,8 @@ function tell(run) {
     run.lost > 0 && `lost ${rounded(run.lost)} %`,
     run.error,
   ];
-  const text = [...figures, `other ${run.otherPct.toFixed(0)} %`, ...marks.filter(Boolean)].join(
-    ', ',
-  );
-  console.log(`${run.row} ${run.round} ${run.server}: ${text}`);
+  const texts = [...figures, `other ${run.otherPct.toFixed(0)} %`, ...marks.filter(Boolean)];
+  console.log(`${run.row} ${run.round} ${run.server}: ${texts.join(', ')}`);
 }
 
 /** A run that counts, or what went wrong with it: one that fails does not end the others. */
@@ -102,8 +102,17 @@ function writeReport(results) {
   console.log(`written: ${path.relative(root, page)}`);
 }
 
+function optionsOrEnd() {
+  try {
+    return options();
+  } catch (error) {
+    console.error(`bench/field: ${error.message}`);
+    process.exit(2);
+  }
+}
+
 async function main() {
-  const chosen = options();
+  const chosen = optionsOrEnd();
   if (chosen.list) {
     for (const row of rows) console.log(`${row.id}: ${row.servers.join(', ')}`);
     return;
@@ -118,7 +127,7 @@ async function main() {
       peers: peers(),
       ...source(),
     };
-    results = resumed({ ...head, quick: chosen.quick, rounds: chosen.rounds }, chosen.chosen);
+    results = resumed({ ...head, quick: chosen.quick }, chosen.chosen);
     for (const row of chosen.chosen)
       await runRow(chosen.quick ? shortened(row) : row, chosen, results);
   }

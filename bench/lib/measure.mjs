@@ -5,9 +5,9 @@
 //   otherPct  CPU that others took, where the generator knows it better (cpu.mjs)
 import fs from 'node:fs';
 import path from 'node:path';
-import { fanload, limit, startFanload } from './fanload.mjs';
 import { Backend, ticketsOf } from './backend.mjs';
 import { cpuUs } from './cpu.mjs';
+import { endGenerators, fanload, limit, startFanload } from './fanload.mjs';
 import { folder, servers, stop, tokensFile } from './servers.mjs';
 import { Crowd, openSocket } from './sockets.mjs';
 import { median } from './stats.mjs';
@@ -109,8 +109,6 @@ async function quiet({ load, start }) {
   const result = await fanload(server, load.quiet, { channel: 'quiet' });
   if (!fire.running.isRunning)
     throw new Error('the fire was out before the quiet channel was done');
-  fire.running.signal('SIGTERM');
-  await fire.running.exited;
   return { figures: latencies(figuresOf(result)), lost: lostOf(result) };
 }
 
@@ -164,7 +162,7 @@ async function manyChannels(server, backend, { conns, each }) {
   const deadline = Date.now() + 60_000;
   for (;;) {
     const { count } = JSON.parse(await backend.request('GET', '/api/demo/channels/count'));
-    if (count === conns * each) return holder;
+    if (count === conns * each) return;
     if (!holder.running.isRunning || Date.now() > deadline) {
       throw new Error(`${count} channels: ${holder.running.stderr}`);
     }
@@ -176,7 +174,7 @@ async function pattern({ load, start }) {
   const server = await start();
   const { pid } = server.running.child;
   const backend = new Backend(server.master, 1);
-  const holder = await manyChannels(server, backend, load);
+  await manyChannels(server, backend, load);
   let n = 0;
   const push = () => backend.pushPattern(`^p${n++ % load.conns}-`, load.each);
 
@@ -189,8 +187,6 @@ async function pattern({ load, start }) {
   const beside = measureQuiet();
   while (beside.running.isRunning) await push();
   const meanwhile = await beside.result;
-  holder.running.signal('SIGTERM');
-  await holder.running.exited;
   backend.close();
   return {
     figures: { patternMs, quietP99: alone.lat_ms.p99, ...latencies(figuresOf(meanwhile)) },
@@ -210,6 +206,7 @@ export async function measure(row, id) {
   try {
     return await kinds[row.kind]({ load: row.load, id, start });
   } finally {
+    await endGenerators();
     await Promise.all(started.map(stop));
   }
 }

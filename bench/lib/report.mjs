@@ -125,7 +125,8 @@ function noiseText({ quick, runs }) {
 }
 
 function introduction(results) {
-  const { machine, peers, commit, date, rounds } = results;
+  const { machine, peers, commit, date, runs } = results;
+  const rounds = Math.max(1, ...runs.map((run) => run.round));
   const counted = rounds === 1 ? 'One run' : `Medians of ${rounds} runs`;
   return `## The field (${date})
 

@@ -172,7 +172,7 @@ export const servers = {
   ws: { title: 'ws', family: 'ws', workers: 1, start: startWs },
 };
 
-/** Stops a server, without minding how: its figures have been taken. */
+/** Stops a process, without minding how it takes that: its figures have been taken. */
 export async function stop({ running }) {
   if (running.isRunning) running.signal('SIGTERM');
   const late = setTimeout(() => running.kill(), 10_000);

@@ -26,7 +26,7 @@ export const isStarved = (run) => Boolean(run.starved && !run.noisy);
 
 /**
  * What the runs of one row by one server say of one figure: { median, low, high, n, all, otherPct,
- * noisy, lost, starved }, or nothing; n of all runs count. Noisy runs count only if there are no others.
+ * noisy, lost, starved }, or nothing. n of all runs count: noisy ones only if there are no others.
  */
 export function summary(results, row, server, figure) {
   const all = results.runs.filter(

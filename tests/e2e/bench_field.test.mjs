@@ -12,12 +12,12 @@ const run = (row, server, figures, more) => ({
   row,
   server,
   figures,
-  ...{ otherPct: 3, noisy: false, tries: 1 },
+  ...{ round: 1, otherPct: 3, noisy: false, tries: 1 },
   ...more,
 });
 
 const resultsOf = (...runs) => ({
-  ...{ date: '2026-01-02', commit: 'abc1234', rounds: 3, quick: false },
+  ...{ date: '2026-01-02', commit: 'abc1234', quick: false },
   machine: { cpu: 'A CPU', cores: 2, kernel: 'Linux 6.0' },
   peers: { nchan: '1.3', nginx: '1.22', ws: '8.1', node: '20.1' },
   runs,
@@ -150,7 +150,7 @@ const madeUp = resultsOf(
     { us: 0.31, perSecond: 2e6, p50: 8, p90: 9, p99: 12 },
     { starved: true },
   ),
-  run('sat-1000', 'limit', { us: 0.62, perSecond: 1e6 }, { tries: 2 }),
+  run('sat-1000', 'limit', { us: 0.62, perSecond: 1e6 }, { round: 3, tries: 2 }),
   run('sat-1000', 'nchan', { us: 6.2, perSecond: 1e5 }, { lost: 1.234, otherPct: 11 }),
   run('sat-1000', 'ws', { us: 9.3, perSecond: 8e4 }),
   run('quiet', 'gusher', { p50: 1, p90: 2, p99: 4 }),
@@ -182,6 +182,7 @@ test('the report has the ratios, the verdicts and the notes', () => {
     /4\.00 \| 2,000\.00 <sup>n<\/sup> \| – .* met /,
   );
   assert.match(text, /nchan \(1\.3 on nginx\n1\.22\) .* ws \(8\.1 on Node 20\.1\)/);
+  assert.match(text, /Medians of 3 runs/);
   assert.match(text, /commit abc1234, on A CPU, 2 cores, Linux 6\.0/);
   assert.match(text, /which happened once; in the quiet ones they took up to 11 %/);
   assert.match(text, /lost: nchan 1\.2 % in sat-1000\./);
