@@ -142,6 +142,7 @@ test('comes back by itself after the server was restarted, and with a new token'
     const live = heard(gusher, 'gusher.multi_subscribe_succeeded');
     const closed = heard(gusher, 'closed');
     const news = heard(gusher.subscribe('news'), 'e');
+    heard(gusher, 'error'); // of each attempt while nobody listens at the port
     gusher.connect();
     await live();
     server.terminate();

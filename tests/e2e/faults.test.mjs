@@ -124,7 +124,12 @@ clusterTest(
 clusterTest('one of three NATS servers dies: its members go to the others', { ...two, nats: 3 }, async (cluster) => {
   const clients = await audience(cluster, 'x');
   for (const server of cluster.nats.servers.slice(0, 2)) {
+    const { server_id: id } = await server.monitor('/varz');
     await server.kill();
+    await until(
+      () => cluster.members.every((member) => member.logged('bus_up').at(-1).server !== id),
+      'nobody believes to be connected to it',
+    );
     await ready(cluster.members);
     await pushReaches(cluster, clients, 'x', server.name);
     await server.launch();
