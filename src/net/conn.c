@@ -6,19 +6,6 @@
 #include <unistd.h>
 #include "base/mem.h"
 
-enum {
-    OUTQ_CAP_MIN = 16,
-    OUTQ_SPARE_MAX = 4096, /* queues of the smallest size kept for the next fan-out */
-};
-
-/* A ring of waiting ranges, for a connection that has more than one. */
-struct outq {
-    struct outq *next_spare;
-    uint32_t cap; /* a power of two */
-    uint32_t head, n;
-    struct blob_range ranges[];
-};
-
 static ssize_t tcp_recv(int fd, void *p, size_t len)
 {
     return recv(fd, p, len, 0);
@@ -47,56 +34,10 @@ void net_fini(struct net *n)
 {
     for (unsigned i = 0; i < CONN_LISTS; i++)
         assert(!n->lists[i].first);
-    for (struct outq *next; n->spare; n->spare = next) {
-        next = n->spare->next_spare;
-        mem_free(n->spare);
-    }
+    outq_pool_fini(&n->queues);
 }
 
 /* ---- the queue ---- */
-
-static struct outq *outq_new(struct net *n)
-{
-    struct outq *q = n->spare;
-    if (q) {
-        n->spare = q->next_spare;
-        n->n_spare--;
-    } else {
-        q = mem_alloc(sizeof(*q) + OUTQ_CAP_MIN * sizeof(q->ranges[0]));
-        q->cap = OUTQ_CAP_MIN;
-    }
-    q->head = q->n = 0;
-    return q;
-}
-
-static void outq_free(struct net *n, struct outq *q)
-{
-    if (q->cap == OUTQ_CAP_MIN && n->n_spare < OUTQ_SPARE_MAX) {
-        q->next_spare = n->spare;
-        n->spare = q;
-        n->n_spare++;
-    } else {
-        mem_free(q);
-    }
-}
-
-static struct blob_range *outq_at(struct outq *q, uint32_t i)
-{
-    return &q->ranges[(q->head + i) & (q->cap - 1)];
-}
-
-static void outq_grow(struct outq **q)
-{
-    struct outq *old = *q;
-    struct outq *bigger = mem_alloc(sizeof(*old) + 2ul * old->cap * sizeof(old->ranges[0]));
-    bigger->cap = 2 * old->cap;
-    bigger->head = 0;
-    bigger->n = old->n;
-    for (uint32_t i = 0; i < old->n; i++)
-        bigger->ranges[i] = *outq_at(old, i);
-    mem_free(old);
-    *q = bigger;
-}
 
 static unsigned queued(const struct conn *c)
 {
@@ -119,11 +60,7 @@ static void enqueue(struct conn *c, struct blob_range r)
         set_first(c, r);
         return;
     }
-    if (!c->rest)
-        c->rest = outq_new(c->net);
-    else if (c->rest->n == c->rest->cap)
-        outq_grow(&c->rest);
-    *outq_at(c->rest, c->rest->n++) = r;
+    outq_push(&c->net->queues, &c->rest, r);
 }
 
 /* Lets go of the oldest range. */
@@ -131,27 +68,16 @@ static void dequeue(struct conn *c)
 {
     blob_unref(c->first);
     set_first(c, (struct blob_range){NULL, 0, 0});
-    if (!c->rest)
-        return;
-    set_first(c, *outq_at(c->rest, 0));
-    c->rest->head = (c->rest->head + 1) & (c->rest->cap - 1);
-    if (--c->rest->n == 0) {
-        outq_free(c->net, c->rest);
-        c->rest = NULL;
-    }
+    if (c->rest)
+        set_first(c, outq_take_first(&c->net->queues, &c->rest));
 }
 
 void conn_drop_unsent(struct conn *c)
 {
     while (c->rest) {
-        struct outq *q = c->rest;
-        struct blob_range *last = outq_at(q, --q->n);
-        c->queued_bytes -= last->to - last->from;
-        blob_unref(last->blob);
-        if (q->n == 0) {
-            outq_free(c->net, q);
-            c->rest = NULL;
-        }
+        struct blob_range last = outq_take_last(&c->net->queues, &c->rest);
+        c->queued_bytes -= last.to - last.from;
+        blob_unref(last.blob);
     }
     if (c->first && !c->first_begun) {
         dequeue(c);

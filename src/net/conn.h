@@ -14,6 +14,7 @@
 #include "base/blob.h"
 #include "base/err.h"
 #include "net/loop.h"
+#include "net/outq.h"
 #include "net/uring.h"
 
 enum {
@@ -30,7 +31,6 @@ enum {
 };
 
 struct conn;
-struct outq;
 
 enum conn_list { /* a connection is in one at most */
                  CONN_IN_NONE,
@@ -72,8 +72,7 @@ struct net {
     struct {
         struct conn *first, *last; /* in the order of their coming */
     } lists[CONN_LISTS];
-    struct outq *spare; /* queues to be used again */
-    unsigned n_spare;
+    struct outq_pool queues;
     /* More that goes to many: writes some of it (net_write_many); false: there is none. May be
      * NULL.
      */
