@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -62,15 +63,25 @@ static inline int peer_socket(unsigned port, bool listens)
     return -1;
 }
 
+/* Below the range from which the kernel serves port 0 and outgoing connections: a port stays free
+ * while its server is down, and nobody who tries to reach it then reaches himself. */
 static inline unsigned peer_free_port(void)
 {
-    int fd = peer_socket(0, true);
-    struct sockaddr_in a;
-    socklen_t len = sizeof(a);
-    assert_true(fd >= 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
+    enum { FIRST = 12000, LAST = 30000 };
+    static unsigned given[16], n_given; /* and perhaps not in use yet */
+    for (;;) {
+        unsigned random, port;
+        assert_int_equal(getrandom(&random, sizeof(random), 0), sizeof(random));
+        port = FIRST + random % (LAST - FIRST);
+        for (unsigned i = 0; i < 16; i++)
+            if (given[i] == port)
+                port = 0;
+        int fd = port ? peer_socket(port, true) : -1;
+        if (fd < 0)
+            continue;
+        close(fd);
+        return given[n_given++ % 16] = port;
+    }
 }
 
 static inline const char *peer_url(const char *format, unsigned port)
