@@ -170,27 +170,40 @@ async function manyChannels(server, backend, { conns, each }) {
   }
 }
 
+/** The quiet channel alone, beside pushes to another server that holds as much (what the machine's two
+ *  clients cost it), and beside pushes to its own. */
 async function pattern({ load, start }) {
-  const server = await start();
+  const [server, other] = [await start(), await start()];
   const { pid } = server.running.child;
-  const backend = new Backend(server.master, 1);
-  await manyChannels(server, backend, load);
+  const backends = new Map();
+  for (const each of [server, other]) {
+    backends.set(each, new Backend(each.master, 1));
+    await manyChannels(each, backends.get(each), load);
+  }
   let n = 0;
-  const push = () => backend.pushPattern(`^p${n++ % load.conns}-`, load.each);
+  const pushTo = (each) =>
+    backends.get(each).pushPattern(`^p${n++ % load.conns}-`, load.each);
 
   const before = cpuUs(pid);
-  while (n < load.pushes) await push();
+  while (n < load.pushes) await pushTo(server);
   const patternMs = (cpuUs(pid) - before) / load.pushes / 1000;
 
-  const measureQuiet = () => startFanload(server, load.quiet, { channel: 'quiet' });
-  const alone = await measureQuiet().result;
-  const beside = measureQuiet();
-  while (beside.running.isRunning) await push();
-  const meanwhile = await beside.result;
-  backend.close();
+  const quietBeside = async (pushed) => {
+    const { running, result } = startFanload(server, load.quiet, { channel: 'quiet' });
+    while (pushed && running.isRunning) await pushTo(pushed);
+    return result;
+  };
+  const results = [await quietBeside(), await quietBeside(other), await quietBeside(server)];
+  for (const backend of backends.values()) backend.close();
+  const [alone, elsewhere, meanwhile] = results;
   return {
-    figures: { patternMs, quietP99: alone.lat_ms.p99, ...latencies(figuresOf(meanwhile)) },
-    lost: Math.max(lostOf(alone), lostOf(meanwhile)),
+    figures: {
+      patternMs,
+      quietP99: alone.lat_ms.p99,
+      elsewhereP99: elsewhere.lat_ms.p99,
+      ...latencies(figuresOf(meanwhile)),
+    },
+    lost: Math.max(...results.map(lostOf)),
   };
 }
 

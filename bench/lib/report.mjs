@@ -42,7 +42,7 @@ export function aimText({ min, max, of }, { digits }) {
 /** What a figure is called where another one is compared with it. */
 function baseName(figure) {
   if (/Few/.test(figure)) return 'that with 100';
-  return figure === 'quietP99' ? 'alone' : figure;
+  return figure === 'elsewhereP99' ? 'the line above' : figure;
 }
 
 /** The best of the peers: { median, title }. */

@@ -16,6 +16,7 @@ export const figures = {
   p90: { unit: 'ms', digits: 2 },
   p99: { unit: 'ms', digits: 2 },
   quietP99: { unit: 'ms', digits: 2 },
+  elsewhereP99: { unit: 'ms', digits: 2 },
   kib: { unit: 'KiB a connection', digits: 2 },
   connectUs: { unit: 'µs a connection', digits: 1 },
   authUs: { unit: 'µs a ticket', digits: 1 },
@@ -68,8 +69,8 @@ export const groups = [
     title: 'A push by pattern',
     text:
       '100,000 live channels (10,000 sockets with ten each), ten of them match. A quiet channel ' +
-      'with ten sockets gets 50 messages a second, alone and beside one pattern push after the ' +
-      'other.',
+      'with ten sockets gets 50 messages a second: alone, beside one pattern push after the other ' +
+      'to another server that holds as much (so that the machine is as busy), and to its own.',
   },
   {
     id: 'latency',
@@ -247,10 +248,11 @@ export const rows = [
     lines: [
       { title: 'a push', figure: 'patternMs', aim: { max: 20 } },
       { title: 'p99 of the quiet channel, alone', figure: 'quietP99' },
+      { title: 'p99 of the quiet channel, pushes to another server', figure: 'elsewhereP99' },
       {
         title: 'p99 of the quiet channel, meanwhile',
         figure: 'p99',
-        aim: { max: 2, of: { figure: 'quietP99' } },
+        aim: { max: 2, of: { figure: 'elsewhereP99' } },
       },
     ],
   },

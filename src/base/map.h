@@ -15,6 +15,7 @@ struct map {
     void **items;     /* NULL: free place */
     uint32_t *hashes; /* the upper half of each item's hash */
     uint32_t places;  /* a power of two, or 0 */
+    uint32_t shift;   /* from a hash to its home: 32 - log2(places) */
     uint32_t n;       /* things in the map */
     map_key_fn *key;
 };
@@ -32,7 +33,7 @@ void map_put(struct map *m, void *item);
 void map_remove(struct map *m, const void *item);
 
 /* Walks the things a little at a time, also while others come and go: calls found(ctx, thing) for
- * the few things of one place and returns the cursor for the next call; it starts at 0 and is 0 at
+ * the few things of some places and returns the cursor for the next call; it starts at 0 and is 0 at
  * the end. Whatever is in the map from the first call to the last is found at least once (twice,
  * when the map changed its size in between). */
 typedef void map_found_fn(void *ctx, void *item);

@@ -108,8 +108,8 @@ static void begin_round(struct gather *g);
 static void end_round(struct gather *g)
 {
     struct bus_page p = {.n_missing = count_missing(g), .last = !has_more(g)};
-    /* All of one source in one page cannot have a name twice. */
-    bool is_whole = g->n_sources == 1 && p.last && !g->is_later_round;
+    /* All of one source in one page cannot have a name twice, unless it was gathered in slices. */
+    bool is_whole = g->n_sources == 1 && p.last && !g->is_later_round && !g->question->pattern;
     struct buf once = BUF_INIT;
     g->in_round = false;
     timer_stop(&g->seat->loop->timers, &g->deadline);

@@ -4,45 +4,47 @@
 #include "base/names.h"
 #include "net/loop.h"
 
+enum {
+    LOOK_BYTES = 1024, /* of names, between two looks at the clock: */
+    NAME_BYTES = 32,   /* the work of a name counts as so many more */
+};
+
 struct job {
     struct job *next;
     struct bus_question *question;
-    struct buf names; /* all, */
+    uint32_t cursor;  /* of the next page */
+    struct buf names; /* of this page: all, */
     struct str rest;  /* those not matched yet, */
-    struct buf part;  /* those that did match */
+    struct buf part;  /* and of all pages those that did match */
     int64_t give_up_ms;
-};
-
-struct queue {
-    struct job *first, **end;
-    unsigned n;
 };
 
 struct matching {
     matching_names_fn *names;
     matching_done_fn *done;
     void *ctx;
-    struct queue at_work; /* in the order of their turns */
-    struct queue waiting; /* without names yet */
+    struct job *first, **end; /* in the order of their turns */
+    unsigned n;
+    int64_t ended_us; /* the last slice, while there are jobs */
 };
 
-static void put_last(struct queue *q, struct job *j)
+static void put_last(struct matching *m, struct job *j)
 {
     j->next = NULL;
-    *q->end = j;
-    q->end = &j->next;
-    q->n++;
+    *m->end = j;
+    m->end = &j->next;
+    m->n++;
 }
 
-static struct job *take_first(struct queue *q)
+static struct job *take_first(struct matching *m)
 {
-    struct job *j = q->first;
+    struct job *j = m->first;
     if (!j)
         return NULL;
-    q->first = j->next;
-    if (!q->first)
-        q->end = &q->first;
-    q->n--;
+    m->first = j->next;
+    if (!m->first)
+        m->end = &m->first;
+    m->n--;
     return j;
 }
 
@@ -52,8 +54,7 @@ struct matching *matching_new(matching_names_fn *names, matching_done_fn *done, 
     m->names = names;
     m->done = done;
     m->ctx = ctx;
-    m->at_work.end = &m->at_work.first;
-    m->waiting.end = &m->waiting.first;
+    m->end = &m->first;
     return m;
 }
 
@@ -65,29 +66,24 @@ static void job_free(struct job *j)
     mem_free(j);
 }
 
-static void queue_free(struct queue *q)
-{
-    for (struct job *j; (j = take_first(q));)
-        job_free(j);
-}
-
 void matching_free(struct matching *m)
 {
     if (!m)
         return;
-    queue_free(&m->at_work);
-    queue_free(&m->waiting);
+    for (struct job *j; (j = take_first(m));)
+        job_free(j);
     mem_free(m);
 }
 
 enum err matching_add(struct matching *m, struct bus_question *q, int64_t give_up_ms)
 {
-    if (m->at_work.n + m->waiting.n == MATCHING_MAX)
+    if (m->n == MATCHING_MAX)
         return ERR_FULL;
     struct job *j = mem_zalloc(sizeof(*j));
     j->question = bus_question_ref(q);
+    j->cursor = HUB_CURSOR_BEGIN;
     j->give_up_ms = give_up_ms;
-    put_last(&m->waiting, j);
+    put_last(m, j);
     return ERR_OK;
 }
 
@@ -101,48 +97,57 @@ static void add_match(struct job *j, struct str name)
     }
 }
 
-/* True: the job is finished. */
-static bool match_some(struct job *j, int64_t until_us)
+/* The next name; false: that was the last one. */
+static bool next_name(struct matching *m, struct job *j, struct str *name)
 {
-    struct str name;
-    while (names_next(&j->rest, &name)) {
-        if (pattern_match(j->question->pattern, name))
-            add_match(j, name);
-        /* After each one: a look takes 30 ns, a single name may take milliseconds. */
-        if (loop_clock_us() >= until_us)
-            return !j->rest.len;
+    while (!names_next(&j->rest, name)) {
+        if (j->cursor == HUB_CURSOR_END)
+            return false;
+        buf_clear(&j->names);
+        j->cursor = m->names(m->ctx, j->question, j->cursor, &j->names);
+        j->rest = buf_as_str(&j->names);
     }
     return true;
 }
 
-/* Whose turn it is; NULL: nobody waits. One more gets its names meanwhile, if there is room. */
-static struct job *next_job(struct matching *m, int64_t now_ms)
+/* True: the job is finished. */
+static bool match_some(struct matching *m, struct job *j, int64_t until_us)
 {
-    if (m->waiting.n && m->at_work.n < MATCHING_AT_ONCE) {
-        struct job *j = take_first(&m->waiting);
-        if (now_ms >= j->give_up_ms)
-            return j;
-        m->names(m->ctx, j->question, &j->names);
-        j->rest = buf_as_str(&j->names);
-        put_last(&m->at_work, j);
+    struct str name;
+    size_t work = 0;
+    while (next_name(m, j, &name)) {
+        if (pattern_match(j->question->pattern, name))
+            add_match(j, name);
+        work += name.len + NAME_BYTES;
+        if (work < LOOK_BYTES)
+            continue;
+        work = 0;
+        if (loop_clock_us() >= until_us)
+            return !j->rest.len && j->cursor == HUB_CURSOR_END;
     }
-    return take_first(&m->at_work);
+    return true;
 }
 
 bool matching_run(struct matching *m, int64_t now_ms)
 {
-    if (!m->at_work.n && !m->waiting.n)
+    if (!m->n)
         return false;
-    int64_t now_us = loop_clock_us(), until_us = now_us + MATCHING_SLICE_US;
-    for (struct job *j; now_us < until_us && (j = next_job(m, now_ms)); now_us = loop_clock_us()) {
+    int64_t now_us = loop_clock_us(), slice_us = now_us - m->ended_us;
+    if (slice_us < MATCHING_SLICE_US || !m->ended_us)
+        slice_us = MATCHING_SLICE_US;
+    if (slice_us > MATCHING_SLICE_MAX_US)
+        slice_us = MATCHING_SLICE_MAX_US;
+    int64_t until_us = now_us + slice_us;
+    for (struct job *j; now_us < until_us && (j = take_first(m)); now_us = loop_clock_us()) {
         if (now_ms >= j->give_up_ms) {
             job_free(j);
-        } else if (match_some(j, now_us + MATCHING_TURN_US)) {
+        } else if (match_some(m, j, now_us + MATCHING_TURN_US)) {
             m->done(m->ctx, j->question, &j->part);
             job_free(j);
         } else {
-            put_last(&m->at_work, j);
+            put_last(m, j);
         }
     }
-    return m->at_work.n || m->waiting.n;
+    m->ended_us = m->n ? now_us : 0;
+    return m->n;
 }

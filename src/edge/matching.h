@@ -1,29 +1,34 @@
 /* matching.h - questions with a pattern, answered a slice at a time.
  *
  * An expression may take milliseconds for one long name, and an app may have a hundred thousand
- * channels: so a worker matches for MATCHING_SLICE_US a turn, on a copy of the names, and serves
- * its sockets in between. Questions take turns of MATCHING_TURN_US, so that a quick one does not
- * wait for a slow one; only MATCHING_AT_ONCE of them hold a copy, however many masters ask. */
+ * channels: so a worker walks the names a page at a time, MATCHING_SLICE_US a turn, and serves its
+ * sockets in between. When these keep it busy it matches for as long as they took, up to
+ * MATCHING_SLICE_MAX_US: half of its time. Questions take turns of MATCHING_TURN_US, so that a quick
+ * one does not wait for a slow one. */
 #ifndef EDGE_MATCHING_H
 #define EDGE_MATCHING_H
 #include "base/buf.h"
 #include "bus/seat.h"
 
 enum {
-    MATCHING_SLICE_US = 2000,
-    MATCHING_TURN_US = 250,
-    MATCHING_AT_ONCE = 16,
-    MATCHING_MAX = 4096, /* questions, those that wait for their first turn included */
+    MATCHING_SLICE_US = 100,
+    MATCHING_SLICE_MAX_US = 2000,
+    MATCHING_TURN_US = 50,
+    MATCHING_PAGE_BYTES = 4096,
+    MATCHING_MAX = 4096, /* questions */
 };
 
 struct matching; /* one worker's */
 
 /* Called with the names that match (or their wide hashes, when only counted): the answer to `q`.
- * May take over part's memory. */
+ * Channels that came or went meanwhile may be in it or not; a name may be in it twice. May take
+ * over part's memory. */
 typedef void matching_done_fn(void *ctx, const struct bus_question *q, struct buf *part);
 
-/* Appends the names among which `q` is to be answered (names.h). */
-typedef void matching_names_fn(void *ctx, const struct bus_question *q, struct buf *names);
+/* Appends a page of the names among which `q` is to be answered (names.h), from `cursor` on, and
+ * returns the cursor of the next; as hub_answer. */
+typedef uint32_t matching_names_fn(void *ctx, const struct bus_question *q, uint32_t cursor,
+                                   struct buf *names);
 
 struct matching *matching_new(matching_names_fn *names, matching_done_fn *done, void *ctx);
 void matching_free(struct matching *m); /* unfinished questions stay unanswered */

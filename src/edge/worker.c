@@ -69,10 +69,11 @@ static void send_page(struct worker *w, const struct bus_question *q, uint32_t n
     node_send(w->node, q->from, m);
 }
 
-static void all_names(void *ctx, const struct bus_question *q, struct buf *names)
+static uint32_t some_names(void *ctx, const struct bus_question *q, uint32_t cursor,
+                           struct buf *names)
 {
     struct worker *w = ctx;
-    hub_answer(w->hub, &q->q, false, HUB_CURSOR_BEGIN, SIZE_MAX, names);
+    return hub_answer(w->hub, &q->q, false, cursor, MATCHING_PAGE_BYTES, names);
 }
 
 static void on_matched(void *ctx, const struct bus_question *q, struct buf *names)
@@ -268,7 +269,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     w->hub = hub_new(&host, &hub_options);
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
-    w->matching = matching_new(all_names, on_matched, w);
+    w->matching = matching_new(some_names, on_matched, w);
     w->api = (struct api){options->api, w->seat, keys, tickets, on_late_answer, on_piece, w};
 
     if (open_listeners(w, listens, n_listens)) {

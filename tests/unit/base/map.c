@@ -240,7 +240,7 @@ static void scans_each_once(void **unused)
             cursor = map_scan(&m, cursor, note_found, &s);
             calls++;
         } while (cursor);
-        assert_int_equal(calls, m.places);
+        assert_int_equal(calls, (m.places + 15) / 16);
         for (unsigned k = 0; k < MANY; k++)
             assert_int_equal(s.found[k], k < sizes[i]);
         map_fini(&m);
@@ -328,7 +328,7 @@ static void scans_over_each_change_of_size(void **unused)
     (void)unused;
     enum { STAY = 20, ALL = 150 };
     static struct scan s;
-    for (uint32_t change_at = 0; change_at < 256; change_at++) {
+    for (uint32_t change_at = 0; change_at < 17; change_at++) {
         for (unsigned grows = 0; grows < 2; grows++) {
             struct map m;
             uint32_t cursor = 0, calls = 0;
