@@ -202,9 +202,9 @@ void ws_conn_deliver_range(void *worker, struct hub_socket *socket, const struct
 bool ws_conns_write_due(void *worker)
 {
     struct worker *w = worker;
-    struct hub_due due[NET_SLICE];
-    struct net_write writes[NET_SLICE];
-    unsigned n = hub_due(w->hub, due, NET_SLICE);
+    struct hub_due due[NET_SLICE_MAX];
+    struct net_write writes[NET_SLICE_MAX];
+    unsigned n = hub_due(w->hub, due, w->net.slice);
     for (unsigned i = 0; i < n; i++) {
         struct ws_conn *s = container_of(due[i].socket, struct ws_conn, socket);
         ensure_handshake(s);

@@ -26,6 +26,7 @@ void net_init(struct net *n, struct loop *loop, unsigned queue_messages_max, siz
     memset(n, 0, offsetof(struct net, read_buffer));
     n->loop = loop;
     n->transport = &transport_tcp;
+    n->slice = NET_SLICE;
     n->queue_messages_max = queue_messages_max;
     n->queue_bytes_max = queue_bytes_max;
 }
@@ -431,8 +432,8 @@ static void write_one(struct net *n, enum conn_list list)
     flush(c);
 }
 
-/* Writes the first of a list with one system call, at most `max` of them. */
-static void write_batch(struct net *n, enum conn_list list, unsigned max)
+/* Writes the first of a list with one system call, at most `max` of them; returns how many. */
+static unsigned write_batch(struct net *n, enum conn_list list, unsigned max)
 {
     struct conn *batch[URING_BATCH], *c;
     ssize_t results[URING_BATCH];
@@ -449,15 +450,16 @@ static void write_batch(struct net *n, enum conn_list list, unsigned max)
             write_on(batch[i]);
         after_writing(batch[i]);
     }
+    return n_batch;
 }
 
-static void write_some(struct net *n, enum conn_list list, unsigned max)
+static unsigned write_some(struct net *n, enum conn_list list, unsigned max)
 {
     struct conn *c = first_of(n, list);
-    if (n->uring && c->next && fits_batch(c) && fits_batch(c->next))
-        write_batch(n, list, max);
-    else
-        write_one(n, list);
+    if (n->uring && max > 1 && c->next && fits_batch(c) && fits_batch(c->next))
+        return write_batch(n, list, max);
+    write_one(n, list);
+    return 1;
 }
 
 /* ---- writing to many ---- */
@@ -551,16 +553,34 @@ static void end_urgent(struct net *n)
     }
 }
 
+/* A fan-out that nothing interrupts may go out in larger slices. */
+static void adapt_slice(struct net *n, bool more)
+{
+    if (n->more && n->loop->had_input) {
+        n->interrupted = true;
+        if (n->slice > NET_SLICE)
+            n->slice /= 2;
+    }
+    if (!more) {
+        if (n->more && !n->interrupted && n->slice < NET_SLICE_MAX)
+            n->slice *= 2;
+        n->interrupted = false;
+    }
+    n->more = more;
+}
+
 bool net_end_turn(struct net *n)
 {
     bool more = false;
     end_urgent(n);
-    for (unsigned i = 0; i < NET_SLICE && first_of(n, CONN_BULK); i += n->uring ? NET_SLICE : 1)
-        write_some(n, CONN_BULK, NET_SLICE);
+    for (unsigned left = n->slice; left && first_of(n, CONN_BULK);)
+        left -= write_some(n, CONN_BULK, left);
     if (n->write_more)
         more = n->write_more(n->ctx);
     end_urgent(n);
-    return more || first_of(n, CONN_BULK);
+    more = more || first_of(n, CONN_BULK);
+    adapt_slice(n, more);
+    return more;
 }
 
 void net_end_turns(struct net *n)

@@ -122,7 +122,8 @@ void loop_turn(struct loop *l, int wait_ms)
     take_time(l);
     /* Letters first: what was posted before a peer sent its bytes is carried out before them. And
      * again behind the input, which posts letters to this very thread. */
-    inbox_read(l->inbox, LOOP_LETTERS_BUDGET, l->read_one, l->reader);
+    unsigned n_letters = inbox_read(l->inbox, LOOP_LETTERS_BUDGET, l->read_one, l->reader);
+    l->had_input = n > 0 || n_letters > 0;
     for (int i = 0; i < n; i++) {
         struct io *io = events[i].data.ptr;
         io->fn(io, events[i].events);

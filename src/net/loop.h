@@ -30,6 +30,7 @@ struct loop {
     int epoll;
     bool stopping;
     bool busy;      /* work is left: the next turn does not wait */
+    bool had_input; /* this turn: letters or descriptors that were ready */
     int64_t now_ms; /* monotonic; taken once a turn, after waiting */
     double now_s;   /* unix time; the same moment */
     struct timer_wheel timers;

@@ -9,8 +9,8 @@
 #include "base/err.h"
 
 enum {
-    URING_BATCH = 64, /* sends in one call */
-    URING_IOV = 8,    /* pieces of one send */
+    URING_BATCH = 128, /* sends in one call */
+    URING_IOV = 8,     /* pieces of one send */
 };
 
 struct uring; /* one thread's at a time */

@@ -1284,6 +1284,43 @@ static void writes_what_goes_to_many_in_slices(void **unused)
     blob_unref(more);
 }
 
+/* Larger slices while nothing comes in between, smaller ones when something does. */
+static void slices_grow_while_nothing_interrupts(void **unused)
+{
+    (void)unused;
+    enum { N = 2 * NET_SLICE_MAX };
+    int peers[N];
+    struct owner *owners[N];
+    struct blob *b = blob_of(STR("1"));
+    unsigned expected = NET_SLICE;
+    for (unsigned i = 0; i < N; i++)
+        owners[i] = open_conn(&peers[i]);
+    for (unsigned round = 0; round < 8; round++) {
+        bool interrupts = round >= 5;
+        unsigned turns = 0;
+        for (unsigned i = 0; i < N; i++)
+            assert_int_equal(conn_send_bulk(&owners[i]->conn, b), ERR_OK);
+        net.loop->had_input = true; /* what began the fan-out */
+        for (bool more = true; more; turns++) {
+            unsigned calls = script.calls, before = net.slice;
+            more = net_end_turn(&net);
+            assert_in_range(script.calls - calls, 1, before);
+            net.loop->had_input = interrupts;
+            if (interrupts && turns > 0)
+                assert_int_equal(net.slice, before > NET_SLICE ? before / 2 : NET_SLICE);
+        }
+        if (interrupts)
+            continue;
+        assert_int_equal(turns, N / expected);
+        expected = expected == NET_SLICE_MAX ? expected : 2 * expected;
+        assert_int_equal(net.slice, expected);
+    }
+    assert_int_equal(net.slice, NET_SLICE);
+    for (unsigned i = 0; i < N; i++)
+        end(owners[i], peers[i]);
+    blob_unref(b);
+}
+
 static void forgets_who_closes_while_it_waits_for_its_slice(void **unused)
 {
     (void)unused;
@@ -1424,6 +1461,7 @@ int main(void)
         WITH_NET(gathers_the_sends_of_a_turn),
         WITH_NET(gathers_more_than_one_call_takes),
         WITH_NET(writes_what_goes_to_many_in_slices),
+        WITH_NET(slices_grow_while_nothing_interrupts),
         WITH_NET(forgets_who_closes_while_it_waits_for_its_slice),
         WITH_NET(writes_to_many_with_one_call),
         WITH_NET(writes_many_now),
