@@ -8,6 +8,7 @@ import path from 'node:path';
 import { Backend, ticketsOf } from './backend.mjs';
 import { cpuUs } from './cpu.mjs';
 import { endGenerators, fanload, limit, startFanload } from './fanload.mjs';
+import { hold } from './quota.mjs';
 import { folder, servers, stop, tokensFile } from './servers.mjs';
 import { Crowd, openSocket } from './sockets.mjs';
 import { median } from './stats.mjs';
@@ -44,7 +45,7 @@ function judgedFan(result, load, id) {
     starved:
       !load.idle &&
       !load.fan.rate &&
-      result.server_cpu_pct < STARVED_BELOW_PCT * servers[id].workers,
+      result.server_cpu_pct < STARVED_BELOW_PCT * servers[id].workers * (load.share ?? 1),
     serverPct: result.server_cpu_pct,
     otherPct: result.other_cpu_pct,
   };
@@ -57,7 +58,9 @@ async function fan({ load, id, start }) {
     const result = await limit(id, load.floor);
     return { figures: { us: result.cpu_us_per_delivery, perSecond: result.deliveries_per_s } };
   }
-  const result = await fanload(await start(), fanOptions(load), { json: load.json });
+  const server = await start();
+  if (load.share) server.release = hold(server.running.child.pid, load.share * servers[id].workers);
+  const result = await fanload(server, fanOptions(load), { json: load.json });
   return judgedFan(result, load, id);
 }
 

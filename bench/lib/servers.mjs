@@ -173,9 +173,10 @@ export const servers = {
 };
 
 /** Stops a process, without minding how it takes that: its figures have been taken. */
-export async function stop({ running }) {
+export async function stop({ running, release }) {
   if (running.isRunning) running.signal('SIGTERM');
   const late = setTimeout(() => running.kill(), 10_000);
   await running.exited;
   clearTimeout(late);
+  release?.();
 }
