@@ -1,0 +1,46 @@
+/* ws_own.h - what the files of a WebSocket share: ws_conn.c, ws_out.c, ws_command.c alone. */
+#ifndef EDGE_WS_OWN_H
+#define EDGE_WS_OWN_H
+#include "base/log.h"
+#include "edge/ws_conn.h"
+#include "ws/deflate.h"
+#include "ws/frame.h"
+#include "ws/handshake.h"
+
+struct ws_conn {
+    struct conn conn;
+    struct worker *worker;
+    struct hub_socket socket;
+    struct ws_reader reader;
+    struct timer timer;
+    struct ws_conn *next_slow;
+    struct held *held;         /* replies that wait; NULL: none do */
+    uint32_t ping_at, pong_by; /* low bits of the millisecond */
+    bool joined, is_slow, got_close;
+};
+
+/* An encoder's number: a dialect, and whether messages are compressed. */
+enum { ENCODER_DEFLATE = 4 };
+
+const struct proto *ws_proto_of(const struct hub_socket *s);
+
+/* Payloads are written behind room for the longest header; the header then goes right in front,
+ * and the whole is copied once, to where the sockets share it. */
+struct buf *ws_begin_payload(struct worker *w);
+struct blob *ws_end_payload(struct buf *b, unsigned op);
+
+void ws_send_handshake(struct ws_conn *s, const char accept[WS_ACCEPT_LEN], struct str extensions);
+/* Nothing may go out before it. */
+void ws_ensure_handshake(struct ws_conn *s);
+
+/* An answer; a socket that cannot take it is closed. */
+void ws_reply(struct ws_conn *s, struct buf *payload, enum ws_op op);
+
+/* A text message: a command. */
+void ws_on_text(struct ws_conn *s, struct str text);
+
+/* The end that we choose: a close frame, the hub left at once, then the peer's turn. */
+void ws_close_with(struct ws_conn *s, enum log_level level, unsigned code, struct str why);
+void ws_close_slow(struct ws_conn *s);
+
+#endif
