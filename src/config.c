@@ -33,9 +33,16 @@ static const struct option options[] = {
      AT(api_uri_prefix), 0, 0, "PATH", "What the slave's paths begin with."},
     {CONFIG_ALL | CONFIG_MASTER, "master-api-listen", "GUSHER_MASTER_API_LISTEN", "127.0.0.1:7777",
      TEXT, AT(master_api_listen), 0, 0, "HOST:PORT",
-     "Where backends connect (master). The master trusts whoever can reach it: keep it inside."},
+     "Where backends connect (master). Any address but loopback wants --master-keys-file."},
     {CONFIG_ALL | CONFIG_MASTER, "master-uri-prefix", "GUSHER_MASTER_URI_PREFIX", "/api", TEXT,
      AT(master_uri_prefix), 0, 0, "PATH", "What the master's paths begin with."},
+    {CONFIG_ALL | CONFIG_MASTER, "master-keys-file", "GUSHER_MASTER_KEYS_FILE", NULL, TEXT,
+     AT(master_keys_file), 0, 0, "FILE",
+     "Keys that backends show, a line each (gusher key makes them); read again at SIGHUP. Without "
+     "it whoever reaches the master may call it."},
+    {CONFIG_ALL | CONFIG_MASTER, "master-open", "GUSHER_MASTER_OPEN", "off", SWITCH,
+     AT(master_open), 0, 0, "on|off",
+     "Serve the master without keys on any address: the network keeps others away."},
     {SERVERS, "public-pem-file", "GUSHER_PUBLIC_PEM_FILE", NULL, TEXT, AT(public_pem_file), 0, 0,
      "FILE", "RSA public key or certificate (PEM) that verifies JWTs. Needed unless --dev."},
     {SERVERS, "workers", "GUSHER_WORKERS", "0", NUMBER, AT(workers), 0, 64, "N",
@@ -118,6 +125,17 @@ static const struct option options[] = {
     {CONFIG_TOKEN, "life", NULL, "86400", NUMBER, AT(life), 0, 10L * 365 * 86400, "SECONDS",
      "How long the token is good. 0: for ever."},
 
+    {CONFIG_KEY, "name", NULL, NULL, TEXT, AT(name), 0, 0, "NAME",
+     "What the key is called in the keys file and in the log."},
+    {CONFIG_KEY, "app", NULL, NULL, LIST, AT(apps), 0, 0, "KEY",
+     "An app that the key is for. Repeatable; without it the key is for all."},
+    {CONFIG_KEY, "right", NULL, NULL, LIST, AT(rights), 0, 0, "publish|query|admin",
+     "What the key permits: pushes; who is online and what a JWT says; what users may listen to. "
+     "Repeatable; without it publish and query."},
+    {CONFIG_KEY, "keys-file", "GUSHER_MASTER_KEYS_FILE", NULL, TEXT, AT(keys_file), 0, 0, "FILE",
+     "Appends the key's line to this file, which is made when it is not there. Without it the line "
+     "is printed, too."},
+
     {CONFIG_SUBSCRIBE, "url", "GUSHER_URL", "ws://127.0.0.1:8888/gcs/ws/demo", TEXT, AT(url), 0, 0,
      "URL", "The slave's WebSocket address, with the app key."},
     {CONFIG_SUBSCRIBE, "token", "GUSHER_TOKEN", NULL, TEXT, AT(token), 0, 0, "TOKEN",
@@ -129,6 +147,8 @@ static const struct option options[] = {
      "Where subscribers connect: ws://HOST:PORT/PREFIX. Of several each takes its turn."},
     {CONFIG_BENCH, "master", NULL, "http://127.0.0.1:7777/api", TEXT, AT(master), 0, 0, "URL,URL",
      "Where publishers connect: http://HOST:PORT/PREFIX. Of several each takes its turn."},
+    {CONFIG_BENCH, "master-key", "GUSHER_MASTER_KEY", NULL, TEXT, AT(master_key), 0, 0, "KEY",
+     "What publishers show to a master that wants keys."},
     {CONFIG_BENCH, "app", NULL, "demo", TEXT, AT(app), 0, 0, "KEY", "The app key."},
     {CONFIG_BENCH, "key-file", "GUSHER_PRIVATE_PEM_FILE", NULL, TEXT, AT(key_file), 0, 0, "FILE",
      "RSA private key (PEM) that signs the users' JWTs. Default: the key of --dev."},
@@ -188,6 +208,7 @@ static const char *const command_help[] = {
     [CONFIG_SLAVE] = "the clients' side alone; meets the masters at NATS",
     [CONFIG_MASTER] = "the backends' side alone; meets the slaves at NATS",
     [CONFIG_TOKEN] = "signs a JWT for trying things out and prints it",
+    [CONFIG_KEY] = "makes a key for a backend (docs/SECURITY.md)",
     [CONFIG_SUBSCRIBE] = "listens to channels and prints each message as a line",
     [CONFIG_BENCH] = "opens subscribers, publishes to them, and measures (docs/BENCH.md)",
 };
@@ -203,6 +224,8 @@ const char *config_command_name(enum config_command command)
         return "master";
     case CONFIG_TOKEN:
         return "token";
+    case CONFIG_KEY:
+        return "key";
     case CONFIG_SUBSCRIBE:
         return "subscribe";
     case CONFIG_BENCH:
@@ -484,8 +507,9 @@ int config_read(struct config *c, enum config_command command, int argc, char **
 
 void config_write_markdown(FILE *out)
 {
-    static const enum config_command commands[] = {CONFIG_ALL,   CONFIG_SLAVE,     CONFIG_MASTER,
-                                                   CONFIG_TOKEN, CONFIG_SUBSCRIBE, CONFIG_BENCH};
+    static const enum config_command commands[] = {CONFIG_ALL,   CONFIG_SLAVE, CONFIG_MASTER,
+                                                   CONFIG_TOKEN, CONFIG_KEY,   CONFIG_SUBSCRIBE,
+                                                   CONFIG_BENCH};
     fprintf(out,
             "# Configuration\n\n"
             "This page is printed by `gusher options`; a test compares the two.\n\n"

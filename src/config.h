@@ -25,6 +25,11 @@ struct config {
     long send_queue_messages, send_queue_bytes, body_max, deflate_min;
     long ping_interval, pong_timeout, write_timeout, request_timeout, master_request_timeout;
     bool idle_rule, json_bodies, io_uring, dev;
+    const char *master_keys_file;
+    bool master_open;
+    /* key */
+    const char *name, *keys_file;
+    struct config_list apps, rights;
     /* token */
     const char *key_file, *app, *user;
     struct config_list channels, remotes;
@@ -33,7 +38,7 @@ struct config {
     const char *url, *token;
     struct config_list subscribe_to;
     /* bench, which also has key_file, app and token */
-    const char *slave, *master, *auth, *body, *channel, *json_file, *svg_file;
+    const char *slave, *master, *master_key, *auth, *body, *channel, *json_file, *svg_file;
     struct config_list server_pids;
     long connections, n_channels, users, publishers, rate, max_lag, payload, duration, warmup;
     long connect_rate, parallel, connect_timeout;
@@ -48,7 +53,8 @@ enum config_command {
     CONFIG_MASTER = 4,
     CONFIG_TOKEN = 8,
     CONFIG_SUBSCRIBE = 16,
-    CONFIG_BENCH = 32
+    CONFIG_BENCH = 32,
+    CONFIG_KEY = 64
 };
 
 /* Reads the arguments after the command's name. 0: go on; otherwise the process is to end with

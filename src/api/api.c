@@ -1,5 +1,6 @@
 #include "api/api.h"
 #include <string.h>
+#include "base/log.h"
 
 void api_reply_fini(struct api_reply *r)
 {
@@ -137,6 +138,53 @@ static enum err find_route(const struct api *a, unsigned roles, const struct htt
     return best;
 }
 
+/* ---- who may call the master (RFC 6750 section 3) ---- */
+
+static bool refuse_key(struct api_call *c, int status, const char *challenge, const char *why)
+{
+    LOG(LOG_WARN, "master_refused", LOG_INT("status", status), LOG_CSTR("reason", why),
+        LOG_STR("key", c->key ? master_key_name(c->key) : STR_EMPTY),
+        LOG_STR("app", c->n_params ? c->params[0] : STR_EMPTY));
+    api_text(c->reply, status, why);
+    buf_char(&c->reply->body, '\n');
+    buf_printf(&c->reply->extra, "WWW-Authenticate: Bearer%s\r\n", challenge);
+    return false;
+}
+
+bool api_has_app(struct api_call *c, struct str app)
+{
+    if (!c->key || master_key_has_app(c->key, app))
+        return true;
+    return refuse_key(c, 403, " error=\"insufficient_scope\"", "the key is not for this app");
+}
+
+/* "Bearer KEY", the first word without regard to case. */
+static bool read_bearer(struct str header, struct str *secret)
+{
+    struct str scheme = str_cut(&header, ' ');
+    *secret = str_trim(header);
+    return str_eq_nocase(scheme, STR("Bearer")) && secret->len;
+}
+
+static bool is_permitted(struct api_call *c, enum master_right right)
+{
+    const struct master_keys *keys = c->api->trust->master_keys;
+    struct str header = c->request->headers[HTTP_H_AUTHORIZATION], secret;
+    if (!right || !keys)
+        return true;
+    if (!header.p || !read_bearer(header, &secret))
+        return refuse_key(c, 401, "", "a key is needed: Authorization: Bearer KEY");
+    c->key = master_keys_find(keys, secret);
+    if (!c->key)
+        return refuse_key(c, 401, " error=\"invalid_token\"", "the key is not known");
+    if (!master_key_has_right(c->key, right))
+        return refuse_key(c, 403, " error=\"insufficient_scope\"",
+                          "the key does not have the right for this");
+    return !c->n_params || api_has_app(c, c->params[0]);
+}
+
+/* ---- a request ---- */
+
 static enum err read_form(struct api_call *c)
 {
     const struct http_request *r = c->request;
@@ -150,6 +198,22 @@ static enum err read_form(struct api_call *c)
             return e;
     }
     return form_add_urlencoded(&c->form, r->query);
+}
+
+static enum api_outcome call(struct api_call *c, const struct api_entry *entry)
+{
+    enum api_outcome outcome = API_DONE;
+    if (!is_permitted(c, entry->right))
+        return API_DONE;
+    form_init(&c->form);
+    enum err e = read_form(c);
+    if (e)
+        api_text(c->reply, e == ERR_LIMIT ? 413 : 400,
+                 e == ERR_LIMIT ? "too many parameters" : "malformed body");
+    else
+        outcome = entry->handle(c);
+    form_fini(&c->form);
+    return outcome;
 }
 
 enum api_outcome api_handle(struct api *a, unsigned roles, const struct http_request *r,
@@ -172,14 +236,8 @@ enum api_outcome api_handle(struct api *a, unsigned roles, const struct http_req
                              .reply = reply,
                              .claims = claims};
         memcpy(c.params, m.params, sizeof(c.params));
-        form_init(&c.form);
-        e = read_form(&c);
-        if (e)
-            api_text(reply, e == ERR_LIMIT ? 413 : 400,
-                     e == ERR_LIMIT ? "too many parameters" : "malformed body");
-        else
-            outcome = ((const struct api_entry *)m.route->handler)->handle(&c);
-        form_fini(&c.form);
+        c.n_params = m.n_params;
+        outcome = call(&c, m.route->handler);
     }
     route_match_fini(&m);
     return outcome;

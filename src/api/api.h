@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "auth/jwt.h"
 #include "auth/ticket.h"
+#include "auth/trust.h"
 #include "bus/bus.h"
 #include "http/form.h"
 #include "http/parse.h"
@@ -56,7 +57,7 @@ enum api_piece {
 struct api {
     struct api_options options;
     struct bus_seat *bus;
-    const struct keys *keys;
+    struct trust *trust; /* a reference of the owner's, who may exchange it between two calls */
     struct tickets *tickets;
     /* Gives a late answer; the connection may be gone. The reply stays the caller's. */
     void (*answer)(void *ctx, uint64_t call, const struct api_reply *r);
@@ -74,8 +75,10 @@ struct api_call {
     uint64_t number;
     double now_s;
     int64_t now_ms;
-    struct str params[ROUTE_PARAMS_MAX]; /* of the path, decoded */
-    struct form form;                    /* body before query */
+    struct str params[ROUTE_PARAMS_MAX]; /* of the path, decoded; the first one is the app */
+    unsigned n_params;
+    const struct master_key *key; /* that permits it; NULL: none is needed */
+    struct form form;             /* body before query */
     struct api_reply *reply;
     struct claims **claims; /* API_UPGRADE: a reference for the caller */
 };
@@ -94,6 +97,7 @@ typedef enum api_outcome api_handler(struct api_call *c);
 /* A route table: what struct route's handler points to. */
 struct api_entry {
     api_handler *handle;
+    enum master_right right; /* the key that is shown must have it; 0: none is needed */
 };
 
 void api_text(struct api_reply *r, int status, const char *body);
@@ -101,6 +105,9 @@ void api_text(struct api_reply *r, int status, const char *body);
 struct buf *api_json(struct api_reply *r);
 /* The one table that makes an HTTP answer of an err. */
 enum api_outcome api_refuse(struct api_reply *r, enum err e);
+/* Whether the key that permits the call is for this app, too; if not the refusal is in the reply.
+ */
+bool api_has_app(struct api_call *c, struct str app);
 /* A parameter, or an empty text. */
 struct str api_param(const struct api_call *c, struct str name);
 

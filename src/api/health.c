@@ -19,7 +19,7 @@ static enum api_outcome on_readyz(struct api_call *c)
 }
 
 const struct route api_health_routes[] = {
-    {HTTP_M_GET, "healthz", &(const struct api_entry){on_healthz}},
-    {HTTP_M_GET, "readyz", &(const struct api_entry){on_readyz}},
+    {HTTP_M_GET, "healthz", &(const struct api_entry){on_healthz, 0}},
+    {HTTP_M_GET, "readyz", &(const struct api_entry){on_readyz, 0}},
 };
 const unsigned api_n_health_routes = sizeof(api_health_routes) / sizeof(api_health_routes[0]);

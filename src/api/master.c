@@ -397,11 +397,13 @@ static enum api_outcome on_add(struct api_call *c)
 static enum api_outcome on_decode(struct api_call *c)
 {
     struct claims *claims;
-    if (jwt_verify(&claims, c->api->keys, api_param(c, STR("data")), c->now_s))
+    if (jwt_verify(&claims, c->api->trust->keys, api_param(c, STR("data")), c->now_s))
         return refuse(c, 400, "data error");
-    struct buf *out = api_json(c->reply);
-    claims_write_json(out, claims);
-    buf_char(out, '\n');
+    if (api_has_app(c, claims->app_key)) {
+        struct buf *out = api_json(c->reply);
+        claims_write_json(out, claims);
+        buf_char(out, '\n');
+    }
     claims_unref(claims);
     return API_DONE;
 }
@@ -530,32 +532,32 @@ static enum api_outcome on_bychannel_count(struct api_call *c)
     return query(c, HUB_USERS_OF_CHANNEL, true);
 }
 
-#define ENTRY(handler)                                                                             \
+#define ENTRY(handler, right)                                                                      \
     &(const struct api_entry)                                                                      \
     {                                                                                              \
-        handler                                                                                    \
+        handler, right                                                                             \
     }
 
 /* The literal routes stand first: app keys "user" and "socket" cannot use the plain push. */
 const struct route api_master_commands[] = {
-    {HTTP_M_GET, "ping", ENTRY(on_ping)},
-    {HTTP_M_POST, "decode", ENTRY(on_decode)},
-    {HTTP_M_POST, "push_batch/{}", ENTRY(on_push_batch)},
-    {HTTP_M_POST, "push/user/{}/{}", ENTRY(on_push_user)},
-    {HTTP_M_POST, "push/socket/{}/{}", ENTRY(on_push_socket)},
-    {HTTP_M_POST, "push/{}/{}/{}", ENTRY(on_push_channel)},
-    {HTTP_M_POST, "push/{}", ENTRY(on_push_pattern)},
-    {HTTP_M_POST, "reload/channel/user/{}/{}", ENTRY(on_reload)},
-    {HTTP_M_POST, "add/channel/user/{}/{}", ENTRY(on_add)},
+    {HTTP_M_GET, "ping", ENTRY(on_ping, 0)},
+    {HTTP_M_POST, "decode", ENTRY(on_decode, MASTER_QUERY)},
+    {HTTP_M_POST, "push_batch/{}", ENTRY(on_push_batch, MASTER_PUBLISH)},
+    {HTTP_M_POST, "push/user/{}/{}", ENTRY(on_push_user, MASTER_PUBLISH)},
+    {HTTP_M_POST, "push/socket/{}/{}", ENTRY(on_push_socket, MASTER_PUBLISH)},
+    {HTTP_M_POST, "push/{}/{}/{}", ENTRY(on_push_channel, MASTER_PUBLISH)},
+    {HTTP_M_POST, "push/{}", ENTRY(on_push_pattern, MASTER_PUBLISH)},
+    {HTTP_M_POST, "reload/channel/user/{}/{}", ENTRY(on_reload, MASTER_ADMIN)},
+    {HTTP_M_POST, "add/channel/user/{}/{}", ENTRY(on_add, MASTER_ADMIN)},
 };
 const unsigned api_n_master_commands = sizeof(api_master_commands) / sizeof(api_master_commands[0]);
 
 const struct route api_master_queries[] = {
-    {HTTP_M_GET, "{}/channels", ENTRY(on_channels)},
-    {HTTP_M_GET, "{}/channels/count", ENTRY(on_channels_count)},
-    {HTTP_M_GET, "{}/online", ENTRY(on_online)},
-    {HTTP_M_GET, "{}/online/count", ENTRY(on_online_count)},
-    {HTTP_M_GET, "{}/online/bychannel/{}", ENTRY(on_bychannel)},
-    {HTTP_M_GET, "{}/online/bychannel/{}/count", ENTRY(on_bychannel_count)},
+    {HTTP_M_GET, "{}/channels", ENTRY(on_channels, MASTER_QUERY)},
+    {HTTP_M_GET, "{}/channels/count", ENTRY(on_channels_count, MASTER_QUERY)},
+    {HTTP_M_GET, "{}/online", ENTRY(on_online, MASTER_QUERY)},
+    {HTTP_M_GET, "{}/online/count", ENTRY(on_online_count, MASTER_QUERY)},
+    {HTTP_M_GET, "{}/online/bychannel/{}", ENTRY(on_bychannel, MASTER_QUERY)},
+    {HTTP_M_GET, "{}/online/bychannel/{}/count", ENTRY(on_bychannel_count, MASTER_QUERY)},
 };
 const unsigned api_n_master_queries = sizeof(api_master_queries) / sizeof(api_master_queries[0]);

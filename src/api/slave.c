@@ -57,7 +57,7 @@ static enum api_outcome on_auth(struct api_call *c)
     struct claims *claims;
     buf_str(&c->reply->extra, STR("Access-Control-Allow-Origin: *\r\n"));
     struct str jwt = api_param(c, STR("jwt"));
-    if (jwt_verify(&claims, c->api->keys, jwt, c->now_s))
+    if (jwt_verify(&claims, c->api->trust->keys, jwt, c->now_s))
         return refuse(c, 401, "jwt decode fail\n");
 
     struct buf ticket = BUF_INIT;
@@ -89,7 +89,7 @@ static enum api_outcome on_auth_preflight(struct api_call *c)
 static enum err find_claims(struct api_call *c, struct str token, struct claims **out)
 {
     if (memchr(token.p, '.', token.len))
-        return jwt_verify(out, c->api->keys, token, c->now_s);
+        return jwt_verify(out, c->api->trust->keys, token, c->now_s);
     return ticket_redeem(c->api->tickets, token, moment(c), out);
 }
 
@@ -115,7 +115,7 @@ static enum api_outcome on_ws(struct api_call *c)
 #define ENTRY(handler)                                                                             \
     &(const struct api_entry)                                                                      \
     {                                                                                              \
-        handler                                                                                    \
+        handler, 0                                                                                 \
     }
 
 const struct route api_slave_routes[] = {

@@ -8,8 +8,8 @@
  *   other process knows it.
  * - shared: looks the same; every process with the same secret redeems it that was told by a note
  *   what it stands for. The note says nothing that a ticket could be made of without the secret.
- * - bare: the JWT itself, verified again each time: any process with the same key redeems it, but
- *   it lives as long as the JWT does, and whoever sees it sees the claims.
+ * - bare: the JWT itself, to be verified again each time: any process with the same keys takes it,
+ *   but it lives as long as the JWT does, and whoever sees it sees the claims.
  *
  * No kind's text holds a '.' unless it is a JWT. */
 #ifndef AUTH_TICKET_H
@@ -55,8 +55,8 @@ enum err tickets_new_local(struct tickets **out, uint32_t max);
  * TICKET_SECRET_MIN; ERR_SYS: OpenSSL lacks the ciphers. */
 enum err tickets_new_shared(struct tickets **out, struct str secret);
 
-/* `keys` are borrowed until tickets_free. */
-enum err tickets_new_bare(struct tickets **out, const struct keys *keys);
+/* Its tickets are JWTs, and shown as such: it redeems none itself. */
+enum err tickets_new_bare(struct tickets **out);
 
 void tickets_free(struct tickets *t);
 

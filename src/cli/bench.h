@@ -20,6 +20,7 @@ enum {
 
 struct bench_options {
     const char *slave, *master; /* URLs, separated by commas */
+    const char *master_key;     /* that publishers show; NULL: none */
     const char *app, *channel;  /* channels are channel-0, channel-1, … */
     const char *token;          /* for all connections; NULL: each user's own is signed */
     struct str private_pem;     /* to sign with, unless there is a token */

@@ -49,9 +49,10 @@ static void write_template(struct bench_pubs_template *to, const struct bench_op
     buf_char(&to->before, '/');
     client_add_escaped(&to->before, str_of(o->channel));
     buf_char(&to->before, '-');
-    buf_printf(&to->behind,
-               "/bench HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-               t->authority,
+    buf_printf(&to->behind, "/bench HTTP/1.1\r\nHost: %s\r\n", t->authority);
+    if (o->master_key)
+        buf_printf(&to->behind, "Authorization: Bearer %s\r\n", o->master_key);
+    buf_printf(&to->behind, "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
                o->json_body ? "application/json" : "application/x-www-form-urlencoded",
                body_len(o));
 }

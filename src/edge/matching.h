@@ -3,8 +3,8 @@
  * An expression may take milliseconds for one long name, and an app may have a hundred thousand
  * channels: so a worker walks the names a page at a time, MATCHING_SLICE_US a turn, and serves its
  * sockets in between. When these keep it busy it matches for as long as they took, up to
- * MATCHING_SLICE_MAX_US: half of its time. Questions take turns of MATCHING_TURN_US, so that a quick
- * one does not wait for a slow one. */
+ * MATCHING_SLICE_MAX_US: half of its time. Questions take turns of MATCHING_TURN_US, so that a
+ * quick one does not wait for a slow one. */
 #ifndef EDGE_MATCHING_H
 #define EDGE_MATCHING_H
 #include "base/buf.h"

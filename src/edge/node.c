@@ -25,6 +25,7 @@ void mail_free(struct mail *m)
     if (m->question)
         bus_question_unref(m->question);
     remote_job_free(m->job);
+    trust_unref(m->trust);
     buf_fini(&m->bytes);
     mem_free(m);
 }

@@ -6,6 +6,7 @@
 #define EDGE_NODE_H
 #include <stdatomic.h>
 #include "auth/ticket.h"
+#include "auth/trust.h"
 #include "base/buf.h"
 #include "bus/cluster.h"
 #include "edge/interest.h"
@@ -28,6 +29,7 @@ enum mail_kind {
     MAIL_GONE,     /* a node is gone: nobody need wait for it */
     MAIL_LOST,     /* messages for this worker were lost */
     MAIL_REMOTE,   /* what came of a remote command */
+    MAIL_TRUST,    /* judge by this from now on */
     MAIL_STOP,     /* close all connections, and go on answering questions */
     MAIL_END,      /* all workers have: end */
 };
@@ -45,6 +47,7 @@ struct mail { /* what workers send each other */
     bool left;                     /* and in order */
     struct remote_job *job;        /* MAIL_REMOTE: owned, */
     enum err outcome;              /* and what came of it */
+    struct trust *trust;           /* MAIL_TRUST: a reference */
 };
 
 struct node {

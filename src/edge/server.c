@@ -52,12 +52,12 @@ static enum err open_remote(struct server *s, const struct server_options *o, ch
     return e;
 }
 
-static enum err make_workers(struct server *s, struct server_options *o, const struct keys *keys,
+static enum err make_workers(struct server *s, struct server_options *o, struct trust *trust,
                              struct tickets *tickets, char *why, size_t why_len)
 {
     for (; s->n_workers < o->n_workers; s->n_workers++) {
         if (worker_new(&s->workers[s->n_workers], &s->node, s->n_workers, &s->worker_options,
-                       o->listens, o->n_listens, keys, tickets)) {
+                       o->listens, o->n_listens, trust, tickets)) {
             snprintf(why, why_len, "cannot start worker %u: %s", s->n_workers, strerror(errno));
             return ERR_SYS;
         }
@@ -65,7 +65,7 @@ static enum err make_workers(struct server *s, struct server_options *o, const s
     return ERR_OK;
 }
 
-enum err server_new(struct server **out, struct server_options *o, const struct keys *keys,
+enum err server_new(struct server **out, struct server_options *o, struct trust *trust,
                     struct tickets *tickets, char *why, size_t why_len)
 {
     if (probe(o, why, why_len))
@@ -81,7 +81,7 @@ enum err server_new(struct server **out, struct server_options *o, const struct 
     if (!e)
         e = meet_cluster(s, o, why, why_len);
     if (!e)
-        e = make_workers(s, o, keys, tickets, why, why_len);
+        e = make_workers(s, o, trust, tickets, why, why_len);
     if (e) {
         server_free(s);
         return e;
@@ -105,6 +105,16 @@ enum err server_start(struct server *s, char *why, size_t why_len)
     if (s->node.cluster)
         cluster_serve(s->node.cluster);
     return ERR_OK;
+}
+
+void server_trust(struct server *s, struct trust *trust)
+{
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        struct mail *m = mem_zalloc(sizeof(*m));
+        m->kind = MAIL_TRUST;
+        m->trust = trust_ref(trust);
+        node_send(&s->node, i, m);
+    }
 }
 
 void server_stop(struct server *s)

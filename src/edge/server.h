@@ -16,12 +16,15 @@ struct server;
 
 /* Meets the cluster if there is one, makes all workers and binds their listeners; on ERR_OK
  * connections are taken as soon as server_start was called. o->listens gets the ports that were
- * given for port 0. `keys` and `tickets` are borrowed until server_free. ERR_SYS, ERR_PROTO,
- * ERR_TIMEOUT: `why` gets one sentence. */
-enum err server_new(struct server **out, struct server_options *o, const struct keys *keys,
+ * given for port 0. `trust` is taken a reference of, `tickets` are borrowed until server_free.
+ * ERR_SYS, ERR_PROTO, ERR_TIMEOUT: `why` gets one sentence. */
+enum err server_new(struct server **out, struct server_options *o, struct trust *trust,
                     struct tickets *tickets, char *why, size_t why_len);
 
 enum err server_start(struct server *s, char *why, size_t why_len);
+
+/* From now on workers judge by this (references are taken): each from its next turn on. */
+void server_trust(struct server *s, struct trust *trust);
 
 /* Asks all workers to end in order, and waits until they have (at most WORKER_STOP_MS). */
 void server_stop(struct server *s);

@@ -167,6 +167,12 @@ static unsigned read_letter(void *reader, struct letter *l)
     case MAIL_REMOTE:
         ws_conn_remote_done(w, m->job, m->outcome);
         break;
+    case MAIL_TRUST: {
+        struct trust *before = w->api.trust;
+        w->api.trust = m->trust;
+        m->trust = before; /* goes with the letter */
+        break;
+    }
     case MAIL_STOP:
         begin_stop(w);
         break;
@@ -240,7 +246,7 @@ static void open_uring(struct worker *w)
 
 enum err worker_new(struct worker **out, struct node *node, unsigned index,
                     const struct worker_options *options, struct worker_listen *listens,
-                    unsigned n_listens, const struct keys *keys, struct tickets *tickets)
+                    unsigned n_listens, struct trust *trust, struct tickets *tickets)
 {
     struct worker *w = mem_zalloc(sizeof(*w));
     w->options = options;
@@ -270,7 +276,8 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
     w->matching = matching_new(some_names, on_matched, w);
-    w->api = (struct api){options->api, w->seat, keys, tickets, on_late_answer, on_piece, w};
+    w->api =
+        (struct api){options->api, w->seat, trust_ref(trust), tickets, on_late_answer, on_piece, w};
 
     if (open_listeners(w, listens, n_listens)) {
         int saved = errno;
@@ -324,6 +331,7 @@ void worker_free(struct worker *w)
     uring_free(w->uring);
     matching_free(w->matching);
     hub_free(w->hub);
+    trust_unref(w->api.trust);
     slots_fini(&w->http_conns);
     blob_unref(w->ping);
     buf_fini(&w->scratch);

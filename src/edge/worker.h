@@ -65,14 +65,15 @@ struct worker {
 };
 
 /* Makes worker `index` of `node`, with listeners on the addresses that have a role (enum
- * api_role bits; a->sa port 0 is filled in). ERR_SYS: errno, and nothing is left behind. */
+ * api_role bits; a->sa port 0 is filled in). A reference to `trust` is taken. ERR_SYS: errno, and
+ * nothing is left behind. */
 struct worker_listen {
     struct address address;
     unsigned roles;
 };
 enum err worker_new(struct worker **out, struct node *node, unsigned index,
                     const struct worker_options *options, struct worker_listen *listens,
-                    unsigned n_listens, const struct keys *keys, struct tickets *tickets);
+                    unsigned n_listens, struct trust *trust, struct tickets *tickets);
 
 /* Starts the thread; it runs until a MAIL_STOP has ended all workers. */
 enum err worker_start(struct worker *w);

@@ -14,6 +14,7 @@ static const struct {
     [HTTP_H_CONTENT_TYPE] = NAME("content-type"),
     [HTTP_H_EXPECT] = NAME("expect"),
     [HTTP_H_ORIGIN] = NAME("origin"),
+    [HTTP_H_AUTHORIZATION] = NAME("authorization"),
     [HTTP_H_UPGRADE] = NAME("upgrade"),
     [HTTP_H_WS_KEY] = NAME("sec-websocket-key"),
     [HTTP_H_WS_VERSION] = NAME("sec-websocket-version"),

@@ -64,6 +64,15 @@ unsigned address_port(const struct address *a)
     return ntohs(((const struct sockaddr_in *)&a->sa)->sin_port);
 }
 
+bool address_is_loopback(const struct address *a)
+{
+    if (a->sa.ss_family == AF_INET6) {
+        const struct in6_addr *ip = &((const struct sockaddr_in6 *)&a->sa)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
+    }
+    return ntohl(((const struct sockaddr_in *)&a->sa)->sin_addr.s_addr) >> 24 == 127;
+}
+
 static int bound_socket(const struct address *a, bool shared)
 {
     int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -25,6 +25,7 @@ enum err address_parse(struct address *out, const char *text);
 void address_write(char out[64], const struct address *a); /* numeric, NUL-terminated */
 
 unsigned address_port(const struct address *a);
+bool address_is_loopback(const struct address *a); /* 127.0.0.0/8, also in IPv6, or ::1 */
 
 /* Is the address free for a server? ERR_SYS: no (errno). SO_REUSEPORT alone would let a second
  * server steal half of the first one's connections in silence. */

@@ -11,7 +11,7 @@ import * as keys from './support/keys.mjs';
 import { requestText } from './support/raw.mjs';
 import { until } from './support/wait.mjs';
 
-const commands = ['all', 'slave', 'master', 'token', 'subscribe', 'bench'];
+const commands = ['all', 'slave', 'master', 'token', 'key', 'subscribe', 'bench'];
 const key = ['--public-pem-file', keys.publicFile];
 const anywhere = ['--api-listen', '127.0.0.1:0', '--master-api-listen', '127.0.0.1:0'];
 
@@ -69,6 +69,17 @@ const badUsage = [
   [['all', '-e', badLine], /bad-line\.env line 2 is not NAME=value/],
   [['all', ...key, '--api-listen', 'nowhere'], /--api-listen must be HOST:PORT, not "nowhere"/],
   [['all', ...key, '--master-api-listen', '127.0.0.1:x'], /--master-api-listen must be HOST:PORT/],
+  [
+    ['all', ...key, '--master-api-listen', '0.0.0.0:0'],
+    /everybody who reaches 0\.0\.0\.0:0: give it keys \(--master-keys-file.*--master-open on/,
+  ],
+  [
+    ['all', ...key, '--api-listen', '[::]:0', '--master-api-listen', '[::]:0'],
+    /everybody who reaches \[::\]:0/,
+  ],
+  [['key'], /the key needs a name: --name/],
+  [['key', '--name', 'a b'], /name, apps and rights are words|line 1/],
+  [['key', '--name', 'a', '--right', 'root'], /publish, query, admin/],
   [['all', ...key, '--dev'], /--dev makes its own key/],
   [['all'], /a public key is needed to verify JWTs: --public-pem-file \(GUSHER_PUBLIC_PEM_FILE\)/],
   [['slave', '--master-uri-prefix', '/x'], /unknown option/],

@@ -183,7 +183,7 @@ static int make_keys(void **unused)
         keys_from_pem(&keys, buf_as_str(&public_pem), why, sizeof why) ||
         signing_key_from_pem(&signing_key, buf_as_str(&private_pem), why, sizeof why))
         return -1;
-    api.keys = keys;
+    api.trust = trust_new(keys, NULL);
     buf_fini(&private_pem);
     buf_fini(&public_pem);
     return 0;
@@ -192,7 +192,7 @@ static int make_keys(void **unused)
 static int free_keys(void **unused)
 {
     (void)unused;
-    keys_free((struct keys *)api.keys);
+    trust_unref(api.trust);
     signing_key_free(signing_key);
     return 0;
 }
@@ -255,6 +255,7 @@ static enum http_method method_of(struct str name)
 #define FORM "application/x-www-form-urlencoded"
 
 static struct claims *upgraded;
+static const char *authorization; /* of the next requests; NULL: none */
 
 /* Handles "<method> <target>"; `type` NULL: no Content-Type. */
 static enum api_outcome handle(unsigned roles, const char *line, const char *type, struct str body,
@@ -267,6 +268,8 @@ static enum api_outcome handle(unsigned roles, const char *line, const char *typ
     r.query = target;
     if (type)
         r.headers[HTTP_H_CONTENT_TYPE] = str_of(type);
+    if (authorization)
+        r.headers[HTTP_H_AUTHORIZATION] = str_of(authorization);
     *reply = (struct api_reply){0};
     return api_handle(&api, roles, &r, CALL, NOW_S + 0.5, 1000, reply, &upgraded);
 }
@@ -571,7 +574,7 @@ static void trades_long_jwts_for_tickets_of_every_kind(void **unused)
 
     struct tickets *kinds[3] = {api.tickets};
     assert_int_equal(tickets_new_shared(&kinds[1], STR("a secret of the cluster")), ERR_OK);
-    assert_int_equal(tickets_new_bare(&kinds[2], api.keys), ERR_OK);
+    assert_int_equal(tickets_new_bare(&kinds[2]), ERR_OK);
     for (unsigned i = 0; i < 3; i++) {
         api.tickets = kinds[i];
         struct buf token = auth(FORM, body.p);
@@ -1489,6 +1492,112 @@ static void answers_errors(void **unused)
 
 #define WITH_API(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* ---- keys of the master ---- */
+
+#define REFUSED(status, challenge, why)                                                            \
+    status " text WWW-Authenticate: Bearer" challenge "\r\n" why "\n"
+#define NO_KEY  REFUSED("401", "", "a key is needed: Authorization: Bearer KEY")
+#define UNKNOWN REFUSED("401", " error=\"invalid_token\"", "the key is not known")
+#define NO_RIGHT                                                                                   \
+    REFUSED("403", " error=\"insufficient_scope\"", "the key does not have the right for this")
+#define WRONG_APP REFUSED("403", " error=\"insufficient_scope\"", "the key is not for this app")
+
+#define PUSHED_C "200 json {\"channel\":\"c\",\"event\":\"e\",\"data\":1}"
+
+/* "push", "ask" and "rule" have one right each, for the app "app"; "ops" has all for all apps. */
+static void only_known_keys_call_the_master(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = {"push", "ask", "rule", "ops"};
+    static const char *const rights[] = {"publish", "query", "admin", "publish,query,admin"};
+    struct buf file = BUF_INIT, bearer[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+    struct master_keys *keys;
+    char why[200];
+    for (unsigned i = 0; i < 4; i++) {
+        buf_str(&bearer[i], STR("Bearer "));
+        assert_int_equal(master_key_make(&bearer[i], &file, str_of(names[i]),
+                                         i < 3 ? STR("app,other") : STR("*"), str_of(rights[i]),
+                                         why, sizeof why),
+                         ERR_OK);
+        buf_char(&bearer[i], 0);
+    }
+    assert_int_equal(master_keys_parse(&keys, buf_as_str(&file), why, sizeof why), ERR_OK);
+    api.trust->master_keys = keys;
+
+    static const struct {
+        const char *line;
+        int right; /* the number of the key that has it */
+    } calls[] = {{"POST /api/push/app/c/e", 0},
+                 {"POST /api/push/app", 0},
+                 {"POST /api/push/user/app/u/e", 0},
+                 {"POST /api/push/socket/app/s/e", 0},
+                 {"POST /api/push_batch/app", 0},
+                 {"GET /api/app/channels", 1},
+                 {"HEAD /api/app/channels/count", 1},
+                 {"GET /api/app/online", 1},
+                 {"GET /api/app/online/count", 1},
+                 {"GET /api/app/online/bychannel/c", 1},
+                 {"GET /api/app/online/bychannel/c/count", 1},
+                 {"GET /app/channels", 1},
+                 {"POST /api/reload/channel/user/app/u", 2},
+                 {"POST /api/add/channel/user/app/u", 2}};
+    for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        authorization = NULL;
+        expect(calls[i].line, NO_KEY);
+        static const char *const none[] = {"", "Bearer", "Bearer ",
+                                           "Basic b25lOg==", "BearerX one"};
+        for (unsigned k = 0; k < sizeof none / sizeof none[0]; k++) {
+            authorization = none[k];
+            expect(calls[i].line, NO_KEY);
+        }
+        authorization = "Bearer gk_unknown";
+        expect(calls[i].line, UNKNOWN);
+        for (int k = 0; k < 3; k++) {
+            authorization = bearer[k].p;
+            if (k != calls[i].right)
+                expect(calls[i].line, NO_RIGHT);
+        }
+    }
+    expect_published("");
+    assert_null(bus.question);
+
+    authorization = bearer[0].p;
+    expect_form("POST /api/push/app/c/e", "data=1", PUSHED_C);
+    expect_published("channel app c e 1\n");
+    expect_form("POST /api/push/other/c/e", "data=1", PUSHED_C);
+    expect_form("POST /api/push/third/c/e", "data=1", WRONG_APP);
+    /* The app of a path is compared as it is used: decoded. */
+    expect_form("POST /api/push/%61pp/c/e", "data=1", PUSHED_C);
+    buf_clear(&bus.published);
+    authorization = bearer[3].p;
+    expect_form("POST /api/push/third/c/e", "data=1", PUSHED_C);
+    buf_clear(&bus.published);
+
+    /* What a JWT says is for its own app. */
+    struct buf jwt = BUF_INIT, form = BUF_INIT;
+    sign(&jwt, "{\"gusher\":{\"app_key\":\"third\"}}");
+    buf_printf(&form, "data=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&form, 0);
+    authorization = bearer[0].p;
+    expect_form("POST /api/decode", form.p, NO_RIGHT);
+    authorization = bearer[1].p;
+    expect_form("POST /api/decode", form.p, WRONG_APP);
+    buf_fini(&jwt);
+    buf_fini(&form);
+
+    /* These tell nothing, and the slave has keys of its own. */
+    authorization = NULL;
+    expect("GET /api/ping", "200 text pong");
+    expect("GET /healthz", "200 text ok");
+    expect("GET /gcs/ping", "200 text pong");
+
+    api.trust->master_keys = NULL;
+    master_keys_free(keys);
+    buf_fini(&file);
+    for (unsigned i = 0; i < 4; i++)
+        buf_fini(&bearer[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1538,6 +1647,7 @@ int main(void)
         WITH_API(reads_json_bodies_only_when_told),
         WITH_API(refuses_malformed_bodies),
         WITH_API(answers_errors),
+        WITH_API(only_known_keys_call_the_master),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
 }

@@ -1,0 +1,417 @@
+/* serve.c - the commands that serve: what they are told becomes options, then they run until a
+ * signal ends them. */
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "auth/trust.h"
+#include "base/log.h"
+#include "cli/devkeys.h"
+#include "cli/token.h"
+#include "edge/server.h"
+#include "run.h"
+
+enum {
+    PEM_BYTES_MAX = 64 * 1024,
+    MESSAGE_MAX = 16 << 20,      /* of a client, whatever the options say */
+    SLAVE_BODY_MAX = 256 * 1024, /* a JWT and what may stand around it */
+};
+
+static unsigned usable_cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n > NODE_WORKERS_MAX ? NODE_WORKERS_MAX : (unsigned)n;
+}
+
+/* "gcs/", "/gcs" and "/gcs/" are all "/gcs"; "/" is "". Written to `out`. */
+static struct str normal_prefix(const char *text, struct buf *out)
+{
+    struct str s = str_of(text);
+    while (s.len && s.p[0] == '/')
+        s.p++, s.len--;
+    while (s.len && s.p[s.len - 1] == '/')
+        s.len--;
+    if (s.len) {
+        buf_char(out, '/');
+        buf_str(out, s);
+    }
+    return buf_as_str(out);
+}
+
+/* Port 0 asks for any free port, twice for two. */
+static bool same_address(const struct address *a, const struct address *b)
+{
+    return address_port(a) && a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
+}
+
+static bool add_listen(struct server_options *o, const char *text, unsigned role, const char *flag)
+{
+    struct worker_listen l = {.roles = role};
+    if (address_parse(&l.address, text)) {
+        fprintf(stderr, "gusher: --%s must be HOST:PORT, not \"%s\"\n", flag, text);
+        return false;
+    }
+    for (unsigned i = 0; i < o->n_listens; i++) {
+        if (same_address(&o->listens[i].address, &l.address)) {
+            o->listens[i].roles |= role; /* one port for both */
+            return true;
+        }
+    }
+    o->listens[o->n_listens++] = l;
+    return true;
+}
+
+static void fill_options(struct server_options *o, const struct config *c)
+{
+    struct worker_options *w = &o->worker;
+    o->n_workers = c->workers ? (unsigned)c->workers : usable_cores();
+    w->api.json_bodies = c->json_bodies;
+    w->message_max =
+        c->receive_max_message_size ? (size_t)c->receive_max_message_size : MESSAGE_MAX;
+    w->queue_messages_max = (unsigned)c->send_queue_messages;
+    w->queue_bytes_max = (size_t)c->send_queue_bytes;
+    w->body_max[API_SLAVE] = SLAVE_BODY_MAX;
+    w->body_max[API_MASTER] = (size_t)c->body_max;
+    w->body_max[API_SLAVE | API_MASTER] = (size_t)c->body_max;
+    w->request_ms[API_SLAVE] = c->request_timeout * 1000;
+    w->request_ms[API_MASTER] = c->master_request_timeout * 1000;
+    w->request_ms[API_SLAVE | API_MASTER] = c->request_timeout * 1000;
+    w->ping_ms = c->ping_interval * 1000;
+    w->pong_ms = c->pong_timeout * 1000;
+    w->write_ms = c->write_timeout * 1000;
+    w->deflate_min = (size_t)c->deflate_min;
+    w->io_uring = c->io_uring;
+    w->idle_rule = c->idle_rule;
+    w->subscriptions_max = (unsigned)c->max_subscriptions;
+}
+
+static struct keys *load_keys(const struct config *c, struct buf *private_pem, char *why,
+                              size_t why_len)
+{
+    struct buf pem = BUF_INIT;
+    struct keys *keys = NULL;
+    char folder[4096];
+    bool ok;
+    if (c->dev) {
+        run_state_folder(c, folder, sizeof(folder));
+        ok = devkeys_ensure(folder, private_pem, &pem, why, why_len) == ERR_OK;
+    } else {
+        ok = run_read_file(c->public_pem_file, PEM_BYTES_MAX, &pem, why, why_len);
+    }
+    if (ok && keys_from_pem(&keys, buf_as_str(&pem), why, why_len))
+        keys = NULL;
+    buf_fini(&pem);
+    return keys;
+}
+
+static bool load_master_keys(const struct config *c, struct master_keys **out, char *why,
+                             size_t why_len)
+{
+    struct buf text = BUF_INIT;
+    char detail[256];
+    *out = NULL;
+    if (!c->master_keys_file)
+        return true;
+    bool ok = run_read_file(c->master_keys_file, MASTER_KEYS_FILE_MAX, &text, why, why_len);
+    if (ok && master_keys_parse(out, buf_as_str(&text), detail, sizeof(detail))) {
+        snprintf(why, why_len, "%s, %s", c->master_keys_file, detail);
+        ok = false;
+    }
+    buf_fini(&text);
+    return ok;
+}
+
+/* All that decides who may do what. NULL: `why` says what is wrong. */
+static struct trust *load_trust(const struct config *c, struct buf *private_pem, char *why,
+                                size_t why_len)
+{
+    struct master_keys *master_keys;
+    struct keys *keys = load_keys(c, private_pem, why, why_len);
+    if (!keys)
+        return NULL;
+    if (!load_master_keys(c, &master_keys, why, why_len)) {
+        keys_free(keys);
+        return NULL;
+    }
+    return trust_new(keys, master_keys);
+}
+
+/* What is wrong with the files changes nothing. */
+static void reload(const struct config *c, struct server *server)
+{
+    char why[512];
+    struct buf private_pem = BUF_INIT;
+    struct trust *trust = load_trust(c, &private_pem, why, sizeof(why));
+    buf_fini(&private_pem);
+    if (!trust) {
+        LOG(LOG_ERROR, "not_reloaded", LOG_CSTR("reason", why));
+        return;
+    }
+    server_trust(server, trust);
+    trust_unref(trust);
+    LOG(LOG_INFO, "reloaded");
+}
+
+/* What --dev prints: a token, and three commands that show a message arriving. */
+static bool print_dev_help(const struct config *c, const struct server_options *o,
+                           struct str private_pem, const char *program)
+{
+    static const char *const channels[] = {"*"};
+    const struct token_options t = {
+        .app = "demo", .user = "alice", .channels = channels, .n_channels = 1, .life_s = 86400};
+    char why[512], folder[4096], slave[64], master[64];
+    struct buf token = BUF_INIT;
+    if (token_make(&token, &t, private_pem, run_unix_now(), why, sizeof(why))) {
+        run_fail(1, why);
+        return false;
+    }
+    run_state_folder(c, folder, sizeof(folder));
+    address_write(slave, &o->listens[0].address);
+    address_write(master, &o->listens[o->n_listens - 1].address);
+    struct str gcs = o->worker.api.slave_prefix, api = o->worker.api.master_prefix;
+    printf("gusher %s is up: browsers at http://%s%.*s, backends at http://%s%.*s\n\n"
+           "A token for app \"demo\", user \"alice\", every channel, good for a day\n"
+           "(its key is %s/private.pem):\n\n  %.*s\n\n",
+           GUSHER_VERSION, slave, (int)gcs.len, gcs.p, master, (int)api.len, api.p, folder,
+           (int)token.len, token.p);
+    /* Whoever pastes may stand in another folder. */
+    char itself[4096];
+    ssize_t len = readlink("/proc/self/exe", itself, sizeof(itself) - 1);
+    if (len > 0) {
+        itself[len] = 0;
+        program = itself;
+    }
+    printf("See it work. In a second terminal, listen:\n\n"
+           "  %s subscribe news --url ws://%s%.*s/ws/demo --token %.*s\n\n"
+           "In a third one, push a message and see who is there:\n\n"
+           "  curl -d 'data={\"hello\":\"world\"}' http://%s%.*s/push/demo/news/greeting\n\n"
+           "  curl http://%s%.*s/demo/online/bychannel/news\n\n",
+           program, slave, (int)gcs.len, gcs.p, (int)token.len, token.p, master, (int)api.len,
+           api.p, master, (int)api.len, api.p);
+    fflush(stdout);
+    buf_fini(&token);
+    return true;
+}
+
+static void served_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+/* Waits for SIGTERM or SIGINT, and reads the files again at SIGHUP. From the end on a second one
+ * ends the process at once. */
+static void serve_signals(const struct config *c, struct server *server)
+{
+    sigset_t set;
+    int signal_number = 0;
+    served_signals(&set);
+    while (signal_number != SIGTERM && signal_number != SIGINT) {
+        if (sigwait(&set, &signal_number) == 0 && signal_number == SIGHUP)
+            reload(c, server);
+    }
+    LOG(LOG_INFO, "stopping", LOG_CSTR("signal", signal_number == SIGTERM ? "TERM" : "INT"));
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    sigdelset(&set, SIGHUP); /* a reload that comes too late is none */
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void block_signals(void)
+{
+    sigset_t set;
+    served_signals(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void log_ready(const struct server_options *o)
+{
+    for (unsigned i = 0; i < o->n_listens; i++) {
+        char text[64];
+        address_write(text, &o->listens[i].address);
+        LOG(LOG_INFO, "listening", LOG_CSTR("address", text),
+            LOG_CSTR("role", o->listens[i].roles == API_SLAVE    ? "slave"
+                             : o->listens[i].roles == API_MASTER ? "master"
+                                                                 : "slave and master"),
+            LOG_INT("workers", o->n_workers));
+    }
+}
+
+/* What a ticket of one process stands for is in its memory; in a cluster every slave must know. */
+static int make_tickets(struct tickets **out, const struct config *c)
+{
+    if (c->ticket_secret) {
+        enum err e = tickets_new_shared(out, str_of(c->ticket_secret));
+        if (e == ERR_LIMIT)
+            return run_fail(EXIT_USAGE,
+                            "--ticket-secret (GUSHER_TICKET_SECRET) must have at least 16 "
+                            "bytes, and be the same on every slave");
+        return e ? run_fail(1, "OpenSSL cannot seal tickets") : 0;
+    }
+    if (c->nats && c->api_listen) {
+        LOG(LOG_WARN, "tickets_are_jwts",
+            LOG_CSTR("reason", "no --ticket-secret (GUSHER_TICKET_SECRET): POST auth gives the JWT "
+                               "itself, so that it opens a socket on any slave"));
+        return tickets_new_bare(out) ? run_fail(1, "out of memory") : 0;
+    }
+    return tickets_new_local(out, TICKETS_MAX) ? run_fail(1, "the system gives no random numbers")
+                                               : 0;
+}
+
+static int serve(const struct config *c, struct server_options *o, struct trust *trust,
+                 struct str private_pem, const char *program)
+{
+    char why[512];
+    struct tickets *tickets;
+    struct server *server;
+    int wrong = make_tickets(&tickets, c);
+    if (wrong)
+        return wrong;
+    int code = 1;
+    if (server_new(&server, o, trust, tickets, why, sizeof(why))) {
+        run_fail(1, why);
+    } else {
+        if (server_start(server, why, sizeof(why))) {
+            run_fail(1, why);
+        } else {
+            log_ready(o);
+            if (!c->dev || print_dev_help(c, o, private_pem, program)) {
+                serve_signals(c, server);
+                code = 0;
+            }
+            server_stop(server);
+            LOG(LOG_INFO, "stopped");
+        }
+        server_free(server);
+    }
+    tickets_free(tickets);
+    return code;
+}
+
+static enum log_level level_of(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error", "silent"};
+    enum log_level level = LOG_DEBUG;
+    while (level < LOG_SILENT && strcmp(names[level], name) != 0)
+        level++;
+    return level;
+}
+
+static bool add_listens(struct server_options *o, const struct config *c,
+                        enum config_command command)
+{
+    return (command == CONFIG_MASTER || add_listen(o, c->api_listen, API_SLAVE, "api-listen")) &&
+           (command == CONFIG_SLAVE ||
+            add_listen(o, c->master_api_listen, API_MASTER, "master-api-listen"));
+}
+
+/* Without keys whoever reaches the master may push to everybody. */
+static int check_master(const struct server_options *o, const struct config *c)
+{
+    for (unsigned i = 0; i < o->n_listens; i++) {
+        const struct worker_listen *l = &o->listens[i];
+        char text[64];
+        if (!(l->roles & API_MASTER) || c->master_keys_file || c->master_open ||
+            address_is_loopback(&l->address))
+            continue;
+        address_write(text, &l->address);
+        fprintf(stderr,
+                "gusher: the master would serve everybody who reaches %s: give it keys "
+                "(--master-keys-file, GUSHER_MASTER_KEYS_FILE; gusher key makes them), or say "
+                "--master-open on when the network keeps others away\n",
+                text);
+        return EXIT_USAGE;
+    }
+    return 0;
+}
+
+static void fill_remote(struct remote_options *o, const struct config *c)
+{
+    o->url = c->remote_url;
+    o->nats_creds = c->nats_creds;
+    o->nats_ca = c->nats_ca_file;
+}
+
+static void fill_cluster(struct cluster_options *o, const struct config *c,
+                         enum config_command command)
+{
+    o->servers = c->nats;
+    o->creds = c->nats_creds;
+    o->ca_file = c->nats_ca_file;
+    o->prefix = c->nats_prefix;
+    o->wait_ms = c->nats_wait * 1000;
+    o->roles = (command == CONFIG_MASTER ? 0 : MEMBER_HOLDS_SOCKETS) |
+               (command == CONFIG_SLAVE ? 0 : MEMBER_PUBLISHES);
+}
+
+/* A prefix is part of every subject, so it may hold what a subject may. */
+static bool is_subject_prefix(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+    return n > 0 && n <= 64 && !text[n];
+}
+
+static int check_cluster(const struct config *c, enum config_command command)
+{
+    if (!c->nats && command != CONFIG_ALL) {
+        fprintf(stderr,
+                "gusher: %s alone needs NATS to reach the other processes: --nats "
+                "(GUSHER_NATS_ADDR); or run gusher all\n",
+                config_command_name(command));
+        return EXIT_USAGE;
+    }
+    if (!is_subject_prefix(c->nats_prefix))
+        return run_fail(EXIT_USAGE, "--nats-prefix takes 1 to 64 letters, digits, '-' and '_'");
+    struct cluster_options o = {0};
+    char why[512];
+    fill_cluster(&o, c, command);
+    return c->nats && cluster_check(&o, why, sizeof(why)) ? run_fail(EXIT_USAGE, why) : 0;
+}
+
+int run_server(const struct config *c, enum config_command command, const char *program)
+{
+    struct server_options o = {0};
+    struct buf slave_prefix = BUF_INIT, master_prefix = BUF_INIT, private_pem = BUF_INIT;
+    char why[512];
+    if (c->dev && c->public_pem_file)
+        return run_fail(EXIT_USAGE, "--dev makes its own key: leave --public-pem-file "
+                                    "(GUSHER_PUBLIC_PEM_FILE) out");
+    if (!c->dev && !c->public_pem_file)
+        return run_fail(EXIT_USAGE, "a public key is needed to verify JWTs: --public-pem-file "
+                                    "(GUSHER_PUBLIC_PEM_FILE), or --dev to try things out");
+    if (command != CONFIG_MASTER && c->pong_timeout <= c->ping_interval)
+        return run_fail(EXIT_USAGE,
+                        "--pong-timeout must be longer than --ping-interval, or every socket "
+                        "would be closed before it could answer its first ping");
+    int wrong = check_cluster(c, command);
+    if (wrong)
+        return wrong;
+    if (!add_listens(&o, c, command))
+        return EXIT_USAGE;
+    wrong = check_master(&o, c);
+    if (wrong)
+        return wrong;
+
+    log_setup(level_of(c->log_level), strcmp(c->log_format, "json") == 0);
+    block_signals();
+    fill_options(&o, c);
+    fill_cluster(&o.cluster, c, command);
+    fill_remote(&o.remote, c);
+    o.worker.api.slave_prefix =
+        normal_prefix(c->api_uri_prefix ? c->api_uri_prefix : "", &slave_prefix);
+    o.worker.api.master_prefix =
+        normal_prefix(c->master_uri_prefix ? c->master_uri_prefix : "", &master_prefix);
+    struct trust *trust = load_trust(c, &private_pem, why, sizeof(why));
+    int code = trust ? serve(c, &o, trust, buf_as_str(&private_pem), program) : run_fail(1, why);
+    trust_unref(trust);
+    buf_fini(&private_pem);
+    buf_fini(&slave_prefix);
+    buf_fini(&master_prefix);
+    return code;
+}
