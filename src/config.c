@@ -43,6 +43,8 @@ static const struct option options[] = {
     {CONFIG_ALL | CONFIG_MASTER, "master-open", "GUSHER_MASTER_OPEN", "off", SWITCH,
      AT(master_open), 0, 0, "on|off",
      "Serve the master without keys on any address: the network keeps others away."},
+    {SERVERS, "bans-file", "GUSHER_BANS_FILE", NULL, TEXT, AT(bans_file), 0, 0, "FILE",
+     "Where bans are kept over a restart. Without it they are gone when the last node ends."},
     {SERVERS, "public-pem-file", "GUSHER_PUBLIC_PEM_FILE", NULL, TEXT, AT(public_pem_file), 0, 0,
      "FILE", "RSA public key or certificate (PEM) that verifies JWTs. Needed unless --dev."},
     {SERVERS, "workers", "GUSHER_WORKERS", "0", NUMBER, AT(workers), 0, 64, "N",

@@ -25,7 +25,7 @@ struct config {
     long send_queue_messages, send_queue_bytes, body_max, deflate_min;
     long ping_interval, pong_timeout, write_timeout, request_timeout, master_request_timeout;
     bool idle_rule, json_bodies, io_uring, dev;
-    const char *master_keys_file;
+    const char *master_keys_file, *bans_file;
     bool master_open;
     /* key */
     const char *name, *keys_file;

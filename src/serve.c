@@ -269,12 +269,17 @@ static int serve(const struct config *c, struct server_options *o, struct trust 
 {
     char why[512];
     struct tickets *tickets;
+    struct bans *bans;
     struct server *server;
     int wrong = make_tickets(&tickets, c);
     if (wrong)
         return wrong;
+    if (bans_open(&bans, c->bans_file, (int64_t)run_unix_now(), why, sizeof(why))) {
+        tickets_free(tickets);
+        return run_fail(1, why);
+    }
     int code = 1;
-    if (server_new(&server, o, trust, tickets, why, sizeof(why))) {
+    if (server_new(&server, o, trust, tickets, bans, why, sizeof(why))) {
         run_fail(1, why);
     } else {
         if (server_start(server, why, sizeof(why))) {
@@ -290,6 +295,7 @@ static int serve(const struct config *c, struct server_options *o, struct trust 
         }
         server_free(server);
     }
+    bans_free(bans);
     tickets_free(tickets);
     return code;
 }

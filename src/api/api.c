@@ -83,7 +83,7 @@ static void refuse_method(struct api_reply *r, unsigned allowed)
     buf_str(&r->extra, STR("\r\n"));
 }
 
-enum { PLACES_MAX = 5 };
+enum { PLACES_MAX = 6 };
 
 /* Where a path may belong: a table below a prefix. */
 struct place {
@@ -106,6 +106,7 @@ static unsigned find_places(const struct api *a, unsigned roles, struct str path
     if (roles & API_MASTER) {
         struct str prefix = a->options.master_prefix;
         places[n++] = (struct place){api_master_commands, api_n_master_commands, prefix};
+        places[n++] = (struct place){api_moderation_routes, api_n_moderation_routes, prefix};
         places[n++] = (struct place){api_master_queries, api_n_master_queries, prefix};
         /* The seed document writes the queries without the prefix. A path below a prefix is never
          * read that way, or "/api/channels" would ask for an app named "api". */

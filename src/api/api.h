@@ -5,6 +5,7 @@
 #ifndef API_API_H
 #define API_API_H
 #include <stdint.h>
+#include "auth/bans.h"
 #include "auth/jwt.h"
 #include "auth/ticket.h"
 #include "auth/trust.h"
@@ -59,12 +60,15 @@ struct api {
     struct bus_seat *bus;
     struct trust *trust; /* a reference of the owner's, who may exchange it between two calls */
     struct tickets *tickets;
+    struct bans *bans;
     /* Gives a late answer; the connection may be gone. The reply stays the caller's. */
     void (*answer)(void *ctx, uint64_t call, const struct api_reply *r);
     /* Gives a piece of it, and calls api_go_on when there is room for the next. False: the
      * connection is gone, or wants no more. */
     bool (*stream)(void *ctx, uint64_t call, const struct api_reply *r, uint64_t question,
                    enum api_piece piece);
+    /* A ban is in force in this process from now on. ERR_FULL: it is not. */
+    enum err (*ban)(void *ctx, struct str note);
     void *ctx;
 };
 
@@ -112,8 +116,8 @@ bool api_has_app(struct api_call *c, struct str app);
 struct str api_param(const struct api_call *c, struct str name);
 
 extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[],
-    api_health_routes[];
+    api_moderation_routes[], api_health_routes[];
 extern const unsigned api_n_slave_routes, api_n_master_commands, api_n_master_queries,
-    api_n_health_routes;
+    api_n_moderation_routes, api_n_health_routes;
 
 #endif

@@ -30,7 +30,7 @@ static enum err issue(struct api_call *c, struct str jwt, struct claims *claims,
     struct buf note = BUF_INIT;
     enum err e = ticket_issue(c->api->tickets, jwt, claims, moment(c), ticket, &note);
     if (!e && note.len) {
-        e = bus_share(c->api->bus, buf_as_str(&note));
+        e = bus_share(c->api->bus, BUS_NOTE_TICKET, buf_as_str(&note));
         /* Without a bus this slave is all there is for its clients: here the ticket is good. */
         if (e == ERR_AWAY)
             e = ERR_OK;
@@ -52,6 +52,12 @@ static enum api_outcome refuse_ticket(struct api_call *c, enum err e)
                                 : "no ticket could be made, try again\n");
 }
 
+static bool is_banned(struct api_call *c, const struct claims *claims)
+{
+    return bans_keep_out(c->api->bans, claims->app_key, claims->user_id, claims->jti_text,
+                         (int64_t)c->now_s);
+}
+
 static enum api_outcome on_auth(struct api_call *c)
 {
     struct claims *claims;
@@ -59,6 +65,10 @@ static enum api_outcome on_auth(struct api_call *c)
     struct str jwt = api_param(c, STR("jwt"));
     if (jwt_verify(&claims, c->api->trust->keys, jwt, c->now_s))
         return refuse(c, 401, "jwt decode fail\n");
+    if (is_banned(c, claims)) {
+        claims_unref(claims);
+        return refuse(c, 403, "banned\n");
+    }
 
     struct buf ticket = BUF_INIT;
     enum err e = issue(c, jwt, claims, &ticket);
@@ -107,6 +117,10 @@ static enum api_outcome on_ws(struct api_call *c)
     if (!str_eq(claims->app_key, c->params[0])) {
         claims_unref(claims);
         return refuse(c, 401, "appkey error\n");
+    }
+    if (is_banned(c, claims)) {
+        claims_unref(claims);
+        return refuse(c, 403, "banned\n");
     }
     *c->claims = claims;
     return API_UPGRADE;

@@ -221,7 +221,7 @@ static enum err read_claims(struct claims **out, struct str json, const double *
         return ERR_EXPIRED;
 
     const struct json texts[] = {m.user_id, m.app_key, m.aud, m.exp, m.jti,
-                                 m.iat,     m.iss,     m.nbf, m.sub};
+                                 m.jti,     m.iat,     m.iss, m.nbf, m.sub};
     for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].type != JSON_NULL)
             text_len += texts[i].text.len;
@@ -250,6 +250,7 @@ static enum err read_claims(struct claims **out, struct str json, const double *
     c->aud = place_raw(&w, m.aud);
     c->exp = place_raw(&w, m.exp);
     c->jti = place_raw(&w, m.jti);
+    c->jti_text = place(&w, m.jti);
     c->iat = place_raw(&w, m.iat);
     c->iss = place_raw(&w, m.iss);
     c->nbf = place_raw(&w, m.nbf);

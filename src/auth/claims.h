@@ -19,7 +19,8 @@ struct remote {
 
 /* Immutable once made, counted atomically, one allocation: any thread may hold it. */
 struct claims {
-    struct str app_key, user_id;  /* "" when the token has none */
+    struct str app_key, user_id;  /* "" when the token has none, */
+    struct str jti_text;          /* also this, the token's id */
     const struct str *channels;   /* permissions; */
     unsigned n_channels;          /* has_channels: the member was there and not null */
     const struct remote *remotes; /* sorted by name, each name once (the last one counts) */

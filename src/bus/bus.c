@@ -51,13 +51,13 @@ enum err bus_publish_more(struct bus_seat *s, struct msg *m)
     return publish(s, m, true);
 }
 
-enum err bus_share(struct bus_seat *s, struct str note)
+enum err bus_share(struct bus_seat *s, enum bus_note kind, struct str note)
 {
     if (!s->backend.share)
         return ERR_OK;
     if (note.len > bus_message_max(s))
         return ERR_LIMIT;
-    enum err e = s->backend.share(s->backend.ctx, note, &s->scratch);
+    enum err e = s->backend.share(s->backend.ctx, kind, note, &s->scratch);
     s->published |= !e;
     return e;
 }

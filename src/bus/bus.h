@@ -45,10 +45,14 @@ enum err bus_publish(struct bus_seat *seat, struct msg *m);
  * so that a push is sent whole or not at all. The caller bounds how many there are. */
 enum err bus_publish_more(struct bus_seat *seat, struct msg *m);
 
-/* Tells all other nodes that hold sockets what a ticket of this one stands for
- * (auth/ticket.h's note, copied). Like a message it is on its way ahead of answers of this turn.
- * ERR_FULL, ERR_AWAY, ERR_LIMIT: nobody was told. */
-enum err bus_share(struct bus_seat *seat, struct str note);
+enum bus_note {
+    BUS_NOTE_TICKET, /* what a ticket of this node stands for, to all others that hold sockets */
+    BUS_NOTE_BAN,    /* who is kept out, to all others */
+};
+
+/* Tells the other nodes by a note (auth/ticket.h, auth/bans.h; copied). Like a message it is on its
+ * way ahead of answers of this turn. ERR_FULL, ERR_AWAY, ERR_LIMIT: nobody was told. */
+enum err bus_share(struct bus_seat *seat, enum bus_note kind, struct str note);
 
 /* The longest message, all its text together (msg_text_bytes); SIZE_MAX: any. */
 size_t bus_message_max(const struct bus_seat *seat);

@@ -24,8 +24,8 @@ enum {
 
 static void subscribe_base(struct cluster *c)
 {
-    static const char *const parts[] = {"h", "n", "q", "t"};
-    static const bool for_sockets[] = {false, false, true, true};
+    static const char *const parts[] = {"h", "n", "q", "t", "b"};
+    static const bool for_sockets[] = {false, false, true, true, false};
     for (unsigned i = 0; i < CLUSTER_BASE_SUBJECTS; i++) {
         if (c->base[i] || (for_sockets[i] && !cluster_holds_sockets(c->o.roles)))
             continue;

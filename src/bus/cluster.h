@@ -19,6 +19,8 @@ enum {
 
 struct cluster;
 
+typedef void cluster_give_fn(void *ctx, enum bus_note kind, struct str note);
+
 /* What the node does for the cluster; all from any thread. */
 struct cluster_local {
     void *ctx;
@@ -26,8 +28,10 @@ struct cluster_local {
     /* To one worker or CLUSTER_ALL_WORKERS: give the page at `cursor`. */
     void (*question)(void *ctx, struct bus_question *q, uint32_t worker, uint32_t cursor);
     void (*part)(void *ctx, unsigned worker, const struct bus_part *p); /* borrowed */
-    /* Another node's note of a ticket, which may be any bytes; ERR_OK: well-formed. */
-    enum err (*note)(void *ctx, struct str note);
+    /* Another node's note, which may be any bytes; ERR_OK: well-formed. */
+    enum err (*note)(void *ctx, enum bus_note kind, struct str note);
+    /* A node came, or this one: calls give(give_ctx, ..) for each note that still counts. */
+    void (*newcomer)(void *ctx, cluster_give_fn *give, void *give_ctx);
     /* All interest that `worker` has told up to `seq` is known wherever somebody publishes. */
     void (*confirmed)(void *ctx, unsigned worker, uint64_t seq);
     /* Nobody need wait for this node; it `left`: it has told so, and nothing of it is missing. */

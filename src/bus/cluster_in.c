@@ -63,7 +63,8 @@ static enum err take(struct cluster *c, struct str bytes)
         return e;
     switch (w.kind) {
     case WIRE_MSG:
-        if (w.msg_kind > MSG_RELOAD || (w.msg_kind == MSG_RELOAD && !names_valid(w.data)))
+        if (w.msg_kind >= MSG_KINDS || (w.msg_kind == MSG_RELOAD && !names_valid(w.data)) ||
+            (w.msg_kind >= MSG_KICK_SOCKET && !msg_kick_is_valid(w.data)))
             return ERR_PROTO;
         take_msg(c, &w);
         return ERR_OK;
@@ -75,7 +76,9 @@ static enum err take(struct cluster *c, struct str bytes)
         return ERR_OK;
     case WIRE_TICKET:
         /* Our own are known here. */
-        return w.node == c->o.node ? ERR_OK : c->local.note(c->local.ctx, w.data);
+        return w.node == c->o.node ? ERR_OK : c->local.note(c->local.ctx, BUS_NOTE_TICKET, w.data);
+    case WIRE_BAN:
+        return w.node == c->o.node ? ERR_OK : c->local.note(c->local.ctx, BUS_NOTE_BAN, w.data);
     default:
         if (w.server.len >= MEMBERS_SERVER_MAX)
             return ERR_PROTO;

@@ -109,6 +109,7 @@ void cluster_settle(struct cluster *c)
     cluster_set_state(c, BUS_SETTLING, NULL);
     members_forget_welcomes(&c->members);
     cluster_tell_all(c, WIRE_HELLO);
+    c->local.newcomer(c->local.ctx, cluster_give_all, c);
 }
 
 void cluster_look_if_settled(struct cluster *c)
@@ -191,6 +192,9 @@ static void on_heard(struct cluster *c, const struct cluster_letter *l)
 static void on_hello(struct cluster *c, uint32_t node)
 {
     struct wire w = about_us(c, WIRE_WELCOME);
+    struct cluster_giving giving = {c, node};
+    /* Whoever is welcome knows who is not. */
+    c->local.newcomer(c->local.ctx, cluster_give_one, &giving);
     cluster_send_to_node(c, node, &w);
 }
 

@@ -79,13 +79,21 @@ static bool message_subject(const struct cluster *c, struct buf *out, const stru
     case MSG_USER:
     case MSG_ADD:
     case MSG_RELOAD:
+    case MSG_KICK_USER:
         cluster_user_subject(c, out, m->app, m->target);
         return true;
     case MSG_SOCKET:
+    case MSG_KICK_SOCKET:
         if (hub_address_parse(&to, m->target))
             return false;
         cluster_node_subject(c, out, to.node);
         return true;
+    case MSG_KICK_TOKEN:
+    case MSG_KICK_APP:
+        cluster_subject(c, out, "t");
+        return true;
+    case MSG_KINDS:
+        break;
     }
     return false;
 }
@@ -107,14 +115,41 @@ static enum err publish(void *ctx, struct msg *m, bool begun, struct buf *scratc
     return cluster_send(c, scratch, &w, begun);
 }
 
-static enum err share(void *ctx, struct str note, struct buf *scratch)
+static struct wire note_letter(const struct cluster *c, enum bus_note kind, struct str note)
+{
+    return (struct wire){
+        .kind = kind == BUS_NOTE_BAN ? WIRE_BAN : WIRE_TICKET, .node = c->o.node, .data = note};
+}
+
+static void note_subject(const struct cluster *c, struct buf *out, enum bus_note kind)
+{
+    cluster_subject(c, out, kind == BUS_NOTE_BAN ? "b" : "t");
+}
+
+static enum err share(void *ctx, enum bus_note kind, struct str note, struct buf *scratch)
 {
     struct cluster *c = ctx;
-    struct wire w = {.kind = WIRE_TICKET, .node = c->o.node, .data = note};
+    struct wire w = note_letter(c, kind, note);
     if (atomic_load(&c->state) == BUS_AWAY)
         return ERR_AWAY;
-    cluster_subject(c, scratch, "t");
+    note_subject(c, scratch, kind);
     return cluster_send(c, scratch, &w, false);
+}
+
+void cluster_give_all(void *cluster, enum bus_note kind, struct str note)
+{
+    struct cluster *c = cluster;
+    struct wire w = note_letter(c, kind, note);
+    note_subject(c, &c->scratch, kind);
+    cluster_send(c, &c->scratch, &w, true);
+}
+
+void cluster_give_one(void *giving, enum bus_note kind, struct str note)
+{
+    const struct cluster_giving *g = giving;
+    struct wire w = note_letter(g->cluster, kind, note);
+    cluster_node_subject(g->cluster, &g->cluster->scratch, g->node);
+    cluster_send(g->cluster, &g->cluster->scratch, &w, true);
 }
 
 static void flush(void *ctx)

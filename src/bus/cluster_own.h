@@ -11,7 +11,7 @@
 #include "bus/wire.h"
 
 enum {
-    CLUSTER_BASE_SUBJECTS = 4,   /* that a node listens to from its start on */
+    CLUSTER_BASE_SUBJECTS = 5,   /* that a node listens to from its start on */
     CLUSTER_PAYLOAD_MIN = 4096,  /* bytes that a message must be able to have */
     CLUSTER_REOPEN_MIN_MS = 1000 /* after a connection is over for good; doubles */
 };
@@ -116,6 +116,14 @@ void cluster_node_subject(const struct cluster *c, struct buf *out, uint32_t nod
 /* Publishes a letter; `scratch` holds the subject, the letter goes behind it. Errors of
  * nats_publish. */
 enum err cluster_send(struct cluster *c, struct buf *scratch, const struct wire *w, bool anyway);
+
+/* A note that still counts: to all other nodes, or to one. */
+void cluster_give_all(void *cluster, enum bus_note kind, struct str note);
+struct cluster_giving { /* to one; ctx of cluster_give_one */
+    struct cluster *cluster;
+    uint32_t node;
+};
+void cluster_give_one(void *giving, enum bus_note kind, struct str note);
 
 /* ---- cluster_in.c ---- */
 

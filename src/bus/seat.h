@@ -49,7 +49,7 @@ struct bus_backend {
      * it; never ERR_FULL when `begun` (bus_publish_more). */
     enum err (*publish)(void *ctx, struct msg *m, bool begun, struct buf *scratch);
     /* bus_share; NULL: there are no other nodes. */
-    enum err (*share)(void *ctx, struct str note, struct buf *scratch);
+    enum err (*share)(void *ctx, enum bus_note kind, struct str note, struct buf *scratch);
     /* Sends what publish and share have gathered; NULL: it gathers nothing. */
     void (*flush)(void *ctx);
     enum bus_state (*state)(void *ctx);

@@ -1,6 +1,8 @@
 #include "edge/node.h"
 #include <stdlib.h>
 #include <sys/random.h>
+#include <time.h>
+#include "base/log.h"
 #include "base/mem.h"
 
 enum err node_init(struct node *n, unsigned n_workers)
@@ -61,6 +63,11 @@ void node_send(struct node *n, unsigned worker, struct mail *m)
     inbox_post_always(n->inboxes[worker], &m->letter);
 }
 
+static uint64_t all_workers(const struct node *n)
+{
+    return n->n_workers == 64 ? UINT64_MAX : (1ull << n->n_workers) - 1;
+}
+
 static uint64_t receivers(const struct node *n, const struct msg *m)
 {
     struct hub_address to;
@@ -70,11 +77,18 @@ static uint64_t receivers(const struct node *n, const struct msg *m)
     case MSG_USER:
     case MSG_ADD:
     case MSG_RELOAD:
+    case MSG_KICK_USER:
         return interest_mask(n->interest, hub_user_hash(m->app, m->target));
     case MSG_SOCKET:
+    case MSG_KICK_SOCKET:
         if (hub_address_parse(&to, m->target) || to.node != n->id || to.worker >= n->n_workers)
             return 0;
         return 1ull << to.worker;
+    case MSG_KICK_TOKEN:
+    case MSG_KICK_APP:
+        return all_workers(n);
+    case MSG_KINDS:
+        break;
     }
     return 0;
 }
@@ -155,9 +169,8 @@ static void sources(void *ctx, struct buf *list, unsigned *n_missing)
 static enum err ask(void *ctx, struct bus_question *q, struct buf *scratch)
 {
     struct node *n = ctx;
-    uint64_t all = n->n_workers == 64 ? UINT64_MAX : (1ull << n->n_workers) - 1;
     (void)scratch;
-    if (!all_have_room(n, all))
+    if (!all_have_room(n, all_workers(n)))
         return ERR_FULL;
     for (unsigned i = 0; i < n->n_workers; i++)
         send_question(n, i, q, HUB_CURSOR_BEGIN);
@@ -225,13 +238,75 @@ static void on_part(void *ctx, unsigned worker, const struct bus_part *p)
 }
 
 /* Without room for it the ticket is unknown here, which is no fault of the note. */
-static enum err on_note(void *ctx, struct str note)
+static enum err take_ticket(struct node *n, struct str note)
 {
-    struct node *n = ctx;
     if (!n->tickets)
         return ERR_OK;
     enum err e = tickets_take_note(n->tickets, note, loop_clock_ms());
     return e == ERR_FULL ? ERR_OK : e;
+}
+
+/* ---- bans ---- */
+
+static void close_banned(struct node *n, const struct ban *ban)
+{
+    static const char reason[] = {(char)(NODE_CLOSE_BANNED >> 8),
+                                  (char)(NODE_CLOSE_BANNED & 255),
+                                  'b',
+                                  'a',
+                                  'n',
+                                  'n',
+                                  'e',
+                                  'd'};
+    struct msg *m = msg_new(ban->kind == BAN_USER ? MSG_KICK_USER : MSG_KICK_TOKEN, ban->app,
+                            ban->name, STR_EMPTY, str_make(reason, sizeof(reason)));
+    /* To all workers, whatever interest says: a socket may be about to come. */
+    for (unsigned i = 0; i < n->n_workers; i++)
+        send_msg(n, i, m);
+    msg_unref(m);
+}
+
+/* First the table, then the sockets: who comes in between is refused. */
+enum err node_take_ban(struct node *n, struct str note)
+{
+    struct ban ban;
+    enum err e = bans_take_note(n->bans, note, time(NULL), &ban);
+    if (!e && !ban.lifted)
+        close_banned(n, &ban);
+    if (e == ERR_FULL)
+        LOG(LOG_ERROR, "ban_not_taken", LOG_INT("bans_max", BANS_MAX));
+    return e == ERR_EXPIRED ? ERR_OK : e;
+}
+
+static enum err on_note(void *ctx, enum bus_note kind, struct str note)
+{
+    if (kind == BUS_NOTE_TICKET)
+        return take_ticket(ctx, note);
+    enum err e = node_take_ban(ctx, note);
+    return e == ERR_FULL ? ERR_OK : e;
+}
+
+struct giving {
+    cluster_give_fn *give;
+    void *ctx;
+    struct buf note;
+};
+
+static void give_ban(void *ctx, const struct ban *ban)
+{
+    struct giving *g = ctx;
+    buf_clear(&g->note);
+    ban_write_note(&g->note, ban);
+    g->give(g->ctx, BUS_NOTE_BAN, buf_as_str(&g->note));
+}
+
+static void on_newcomer(void *ctx, cluster_give_fn *give, void *give_ctx)
+{
+    struct node *n = ctx;
+    struct giving g = {give, give_ctx, BUF_INIT};
+    if (n->bans)
+        bans_each(n->bans, time(NULL), give_ban, &g);
+    buf_fini(&g.note);
 }
 
 static void on_confirmed(void *ctx, unsigned worker, uint64_t seq)
@@ -283,6 +358,7 @@ struct cluster_local node_local(struct node *n)
                                   .question = on_question,
                                   .part = on_part,
                                   .note = on_note,
+                                  .newcomer = on_newcomer,
                                   .confirmed = on_confirmed,
                                   .gone = on_gone,
                                   .away = on_away,

@@ -5,6 +5,7 @@
 #ifndef EDGE_NODE_H
 #define EDGE_NODE_H
 #include <stdatomic.h>
+#include "auth/bans.h"
 #include "auth/ticket.h"
 #include "auth/trust.h"
 #include "base/buf.h"
@@ -18,6 +19,7 @@ enum {
     /* What a worker may have unread before publishes to it are refused: */
     NODE_INBOX_LETTERS = 64 * 1024,
     NODE_INBOX_BYTES = 256 << 20, /* of messages; each receiver counts a shared one in full */
+    NODE_CLOSE_BANNED = 4003,     /* the code of a close frame: the user or the token is banned */
 };
 
 enum mail_kind {
@@ -61,6 +63,7 @@ struct node {
     struct cluster *cluster;    /* borrowed; NULL: this process is alone */
     struct remote_sink *remote; /* borrowed; NULL: remote commands go nowhere */
     struct tickets *tickets;    /* borrowed; NULL: nobody here redeems any */
+    struct bans *bans;          /* borrowed */
 };
 
 /* ERR_SYS: no descriptor left. */
@@ -81,6 +84,10 @@ void mail_free(struct mail *m);
 /* The embedded bus; with a cluster, the cluster's. */
 struct bus_backend node_backend(struct node *n);
 struct cluster_local node_local(struct node *n);
+
+/* A ban (auth/bans.h's note) is in force from now on, and closes whom it keeps out. Any thread.
+ * ERR_PROTO, ERR_FULL: it is not. */
+enum err node_take_ban(struct node *n, struct str note);
 
 /* What the sink calls (remote_done_fn): the worker hears of it. */
 void node_remote_done(void *node, struct remote_job *job, enum err e);

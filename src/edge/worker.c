@@ -141,7 +141,10 @@ static unsigned read_letter(void *reader, struct letter *l)
     case MAIL_MSG:
         node_msg_read(w->node, w->index, m->msg);
         cost += (unsigned)m->msg->data.len;
-        cost += hub_dispatch(w->hub, m->msg) * WORKER_DELIVERY_COST;
+        if (msg_is_kick(m->msg))
+            kicks_add(w->kicks, m->msg);
+        else
+            cost += hub_dispatch(w->hub, m->msg) * WORKER_DELIVERY_COST;
         ws_conns_close_slow(w);
         break;
     case MAIL_QUESTION:
@@ -187,12 +190,13 @@ static unsigned read_letter(void *reader, struct letter *l)
 static void end_turn(void *ctx)
 {
     struct worker *w = ctx;
+    bool kicks = kicks_run(w->kicks);
     bool matches = matching_run(w->matching, w->loop.now_ms);
     /* Messages before the answers that tell of them. */
     bus_seat_flush(w->seat);
     /* What is caught up outside of a message may be too much as well. */
     ws_conns_close_slow(w);
-    w->loop.busy = net_end_turn(&w->net) || matches || w->too_slow;
+    w->loop.busy = net_end_turn(&w->net) || kicks || matches || w->too_slow;
     if (w->stopping && !w->n_conns)
         say_served(w);
 }
@@ -208,6 +212,12 @@ static bool on_piece(void *ctx, uint64_t call, const struct api_reply *r, uint64
                      enum api_piece piece)
 {
     return http_conn_stream(ctx, call, r, question, piece);
+}
+
+static enum err on_ban(void *ctx, struct str note)
+{
+    struct worker *w = ctx;
+    return node_take_ban(w->node, note);
 }
 
 /* Each listener has its own roles; the accept callback knows the worker and tells the listener by
@@ -276,8 +286,9 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
     w->matching = matching_new(some_names, on_matched, w);
-    w->api =
-        (struct api){options->api, w->seat, trust_ref(trust), tickets, on_late_answer, on_piece, w};
+    w->kicks = kicks_new(w->hub, ws_conn_kick, ws_conn_is_of_token, w);
+    w->api = (struct api){options->api,   w->seat,  trust_ref(trust), tickets, node->bans,
+                          on_late_answer, on_piece, on_ban,           w};
 
     if (open_listeners(w, listens, n_listens)) {
         int saved = errno;
@@ -330,6 +341,7 @@ void worker_free(struct worker *w)
     net_fini(&w->net);
     uring_free(w->uring);
     matching_free(w->matching);
+    kicks_free(w->kicks);
     hub_free(w->hub);
     trust_unref(w->api.trust);
     slots_fini(&w->http_conns);

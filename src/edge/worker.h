@@ -5,6 +5,7 @@
 #include "api/api.h"
 #include "base/slots.h"
 #include "edge/held.h"
+#include "edge/kicks.h"
 #include "edge/matching.h"
 #include "edge/node.h"
 #include "net/conn.h"
@@ -49,6 +50,7 @@ struct worker {
     unsigned listener_roles[WORKER_LISTENERS_MAX];
     struct slots http_conns;   /* by the number an answer comes back with */
     struct matching *matching; /* questions with a pattern */
+    struct kicks *kicks;       /* sockets that are to be closed */
     struct ws_conn *too_slow;  /* could not take a message of this turn */
     /* In a cluster: the number of the last interest that was told, and up to which one it is sure.
      */

@@ -1,4 +1,5 @@
 #include "edge/ws_conn.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/names.h"
@@ -64,6 +65,27 @@ void ws_close_with(struct ws_conn *s, enum log_level level, unsigned code, struc
     buf_fini(&frame);
     leave(s);
     timer_set(&s->worker->loop.timers, &s->timer, s->worker->loop.now_ms + WORKER_LINGER_MS);
+}
+
+void ws_conn_kick(void *worker, struct hub_socket *socket, struct str payload)
+{
+    (void)worker;
+    struct ws_conn *s = container_of(socket, struct ws_conn, socket);
+    unsigned code = (unsigned)(unsigned char)payload.p[0] << 8 | (unsigned char)payload.p[1];
+    ws_close_with(s, LOG_INFO, code, str_make(payload.p + 2, payload.len - 2));
+}
+
+/* The same for all workers: app and socket are compared by text, this by a hash of 64 bits. */
+static uint64_t token_hash(struct str jti)
+{
+    return jti.len ? hash_bytes(jti) | 1 : 0;
+}
+
+bool ws_conn_is_of_token(void *worker, const struct hub_socket *socket, struct str jti)
+{
+    (void)worker;
+    const struct ws_conn *s = container_of(socket, const struct ws_conn, socket);
+    return s->token && s->token == token_hash(jti);
 }
 
 /* ---- in ---- */
@@ -260,6 +282,7 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
     hub_join(w->hub, &s->socket, claims->app_key, claims->user_id, grants_of(w->hub, claims),
              extensions.len ? ENCODER_DEFLATE : 0);
     s->joined = true;
+    s->token = token_hash(claims->jti_text);
     claims_unref(claims);
     set_timer(s);
     char accept[WS_ACCEPT_LEN];

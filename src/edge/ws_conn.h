@@ -25,6 +25,10 @@ void ws_conns_go_on(struct worker *w);
 /* The bus is away: handshakes need not wait for its return. */
 void ws_conns_wait_for_nothing(struct worker *w);
 
+/* For kicks.h: closes a socket of this worker, and says whether a token has opened it. */
+void ws_conn_kick(void *worker, struct hub_socket *s, struct str payload);
+bool ws_conn_is_of_token(void *worker, const struct hub_socket *s, struct str jti);
+
 /* A remote command of a socket of this worker is over. */
 void ws_conn_remote_done(struct worker *w, const struct remote_job *job, enum err e);
 

@@ -16,6 +16,7 @@ struct ws_conn {
     struct ws_conn *next_slow;
     struct held *held;         /* replies that wait; NULL: none do */
     uint32_t ping_at, pong_by; /* low bits of the millisecond */
+    uint64_t token;            /* the hash of its jti; 0: it had none */
     bool joined, is_slow, got_close;
 };
 

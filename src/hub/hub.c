@@ -68,6 +68,22 @@ struct hub_socket *hub_find(const struct hub *h, uint64_t number)
     return slots_get(&h->sockets, number);
 }
 
+struct hub_socket *hub_find_id(const struct hub *h, struct str app, struct str id)
+{
+    struct hub_address at;
+    if (hub_address_parse(&at, id) || at.node != h->options.node || at.worker != h->options.worker)
+        return NULL;
+    struct hub_socket *s = slots_get(&h->sockets, at.number);
+    return s && s->salt == at.salt && str_eq(app_key(s->app), app) ? s : NULL;
+}
+
+struct hub_socket *hub_sockets_of(const struct hub *h, struct str app, struct str user)
+{
+    struct hub_app *a = table_app(h, app);
+    struct hub_user *u = a ? table_user(a, user) : NULL;
+    return u ? u->sockets : NULL;
+}
+
 struct str hub_app_of(const struct hub_socket *s)
 {
     return app_key(s->app);
@@ -238,14 +254,10 @@ static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, st
         deliver(h, e, c->subscribers[c->eager[i]].socket, m, bulk);
 }
 
-static void to_socket(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)
+static void to_socket(struct hub *h, const struct msg *m, struct encodings *e)
 {
-    struct hub_address to;
-    if (hub_address_parse(&to, m->target) || to.node != h->options.node ||
-        to.worker != h->options.worker)
-        return;
-    struct hub_socket *s = slots_get(&h->sockets, to.number);
-    if (s && s->salt == to.salt && s->app == a)
+    struct hub_socket *s = hub_find_id(h, m->app, m->target);
+    if (s)
         deliver(h, e, s, m, false);
 }
 
@@ -265,8 +277,10 @@ uint32_t hub_dispatch(struct hub *h, const struct msg *m)
         to_user(h, a, m, &e);
         break;
     case MSG_SOCKET:
-        to_socket(h, a, m, &e);
+        to_socket(h, m, &e);
         break;
+    default:
+        assert(!"a kick");
     }
     drop_encodings(&e);
     return e.n_delivered;

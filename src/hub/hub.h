@@ -83,6 +83,12 @@ struct hub_socket *hub_each(const struct hub *h, uint32_t *place);
 /* The socket of this number (struct hub_socket), NULL when it has left. */
 struct hub_socket *hub_find(const struct hub *h, uint64_t number);
 
+/* The socket of the app whose id this is (any text), NULL: there is none. */
+struct hub_socket *hub_find_id(const struct hub *h, struct str app, struct str id);
+
+/* The first socket of a user, the others by next_of_user; NULL: there is none. */
+struct hub_socket *hub_sockets_of(const struct hub *h, struct str app, struct str user);
+
 /* Whose socket it is; "" when anonymous. Valid while it is there. */
 struct str hub_app_of(const struct hub_socket *s);
 struct str hub_user_of(const struct hub_socket *s);
@@ -103,7 +109,8 @@ enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str chann
 /* ERR_DENIED: not permitted. A name that is permitted but not subscribed is ERR_OK. */
 enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel);
 
-/* Carries out one message: delivers a push, changes grants (and tells the sockets after it).
+/* Carries out one message: delivers a push, changes grants (and tells the sockets after it). Kicks
+ * are the host's to carry out.
  * Returns how much work it was: the deliveries that were not put off. */
 uint32_t hub_dispatch(struct hub *h, const struct msg *m);
 

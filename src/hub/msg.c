@@ -1,5 +1,8 @@
 #include "hub/msg.h"
 #include "base/mem.h"
+#include "base/utf8.h"
+
+enum { KICK_DATA_MAX = 125 };
 
 static struct str put(char **at, struct str s)
 {
@@ -22,6 +25,14 @@ struct msg *msg_new(enum msg_kind kind, struct str app, struct str target, struc
     m->event = put(&at, event);
     m->data = put(&at, data);
     return m;
+}
+
+bool msg_kick_is_valid(struct str data)
+{
+    if (data.len < 2 || data.len > KICK_DATA_MAX)
+        return false;
+    unsigned code = (unsigned)(unsigned char)data.p[0] << 8 | (unsigned char)data.p[1];
+    return code >= 4000 && code <= 4999 && utf8_valid(str_make(data.p + 2, data.len - 2));
 }
 
 struct msg *msg_ref(struct msg *m)

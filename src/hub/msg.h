@@ -4,6 +4,7 @@
 #ifndef HUB_MSG_H
 #define HUB_MSG_H
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/str.h"
 
@@ -14,6 +15,12 @@ enum msg_kind {
     MSG_ADD,     /* user `target` gets the permission `data`, and is told */
     MSG_RELOAD,  /* user `target` gets the permissions `data` (names.h) for all it had, and is told
                   */
+    /* Sockets are closed; `data` is the payload of the close frame: two bytes of code, a reason. */
+    MSG_KICK_SOCKET, /* the one whose id is `target` */
+    MSG_KICK_USER,   /* those of user `target` */
+    MSG_KICK_TOKEN,  /* those that were opened by the token whose jti is `target` */
+    MSG_KICK_APP,    /* all of the app */
+    MSG_KINDS
 };
 
 struct msg {
@@ -31,6 +38,15 @@ struct msg *msg_new(enum msg_kind kind, struct str app, struct str target, struc
 static inline size_t msg_text_bytes(const struct msg *m)
 {
     return m->app.len + m->target.len + m->event.len + m->data.len;
+}
+
+/* Whether `data` can be a kick's: a close code of applications (4000 to 4999) and a reason in UTF-8
+ * that fit into a control frame. */
+bool msg_kick_is_valid(struct str data);
+
+static inline bool msg_is_kick(const struct msg *m)
+{
+    return m->kind >= MSG_KICK_SOCKET;
 }
 
 struct msg *msg_ref(struct msg *m);

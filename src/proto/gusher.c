@@ -256,6 +256,8 @@ static void encode(const struct msg *m, struct buf *out)
         add_channel_list(out, m->data);
         buf_str(out, STR("}}"));
         break;
+    default: /* kicks have no text */
+        break;
     }
 }
 

@@ -31,7 +31,9 @@ enum { NODES = 2 }; /* that answer: of one worker each */
 static enum err publish(void *ctx, struct msg *m, bool begun, struct buf *scratch)
 {
     (void)scratch;
-    static const char *const kinds[] = {"channel", "user", "socket", "add", "reload"};
+    static const char *const kinds[] = {"channel",   "user",       "socket",
+                                        "add",       "reload",     "kick-socket",
+                                        "kick-user", "kick-token", "kick-app"};
     assert_ptr_equal(ctx, &bus);
     if (bus.publish_error)
         return bus.publish_error;
@@ -56,10 +58,11 @@ static enum err publish(void *ctx, struct msg *m, bool begun, struct buf *scratc
     return ERR_OK;
 }
 
-static enum err share(void *ctx, struct str note, struct buf *scratch)
+static enum err share(void *ctx, enum bus_note kind, struct str note, struct buf *scratch)
 {
     assert_ptr_equal(ctx, &bus);
     assert_non_null(scratch);
+    assert_in_range(kind, BUS_NOTE_TICKET, BUS_NOTE_BAN);
     if (bus.share_error)
         return bus.share_error;
     buf_clear(&bus.note);
@@ -166,6 +169,17 @@ static bool stream(void *ctx, uint64_t call, const struct api_reply *r, uint64_t
     return true;
 }
 
+static unsigned n_banned;
+
+static enum err take_ban(void *ctx, struct str note)
+{
+    struct ban ban;
+    assert_ptr_equal(ctx, &answered);
+    assert_true(str_eq(note, buf_as_str(&bus.note)));
+    n_banned++;
+    return bans_take_note(api.bans, note, NOW_S, &ban);
+}
+
 static unsigned read_letter(void *reader, struct letter *l)
 {
     (void)reader;
@@ -220,6 +234,11 @@ static int set_up(void **unused)
     api.bus = bus_seat_new(&backend, &loop, 3);
     api.answer = answer;
     api.stream = stream;
+    api.ban = take_ban;
+    n_banned = 0;
+    char why[100];
+    if (bans_open(&api.bans, NULL, NOW_S, why, sizeof why))
+        return -1;
     memset(&streamed, 0, sizeof streamed);
     streamed.n_left = UINT32_MAX;
     api.ctx = &answered;
@@ -231,6 +250,7 @@ static int tear_down(void **unused)
     (void)unused;
     bus_seat_free(api.bus);
     tickets_free(api.tickets);
+    bans_free(api.bans);
     loop_fini(&loop);
     inbox_free(inbox);
     if (bus.question)
@@ -1492,6 +1512,83 @@ static void answers_errors(void **unused)
 
 #define WITH_API(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* ---- kicks and bans ---- */
+
+static void kicks(void **unused)
+{
+    (void)unused;
+    expect("POST /api/kick/socket/app/some-id",
+           "200 json {\"app\":\"app\",\"socket_id\":\"some-id\"}");
+    expect_published("kick-socket app some-id  \017\242closed by the backend\n");
+    expect_form("POST /api/kick/user/app/an%20n", "reason=bye",
+                "200 json {\"app\":\"app\",\"user_id\":\"an n\"}");
+    expect_published("kick-user app an n  \017\242bye\n");
+    expect("POST /api/kick/app/app", "200 json {\"app\":\"app\"}");
+    expect_published("kick-app app   \017\242closed by the backend\n");
+    struct buf form = BUF_INIT;
+    buf_str(&form, STR("reason="));
+    for (unsigned i = 0; i < 123; i++)
+        buf_char(&form, 'x');
+    buf_char(&form, 0);
+    expect_form("POST /api/kick/app/app", form.p, "200 json {\"app\":\"app\"}");
+    buf_clear(&bus.published);
+    form.p[form.len - 1] = 'x';
+    buf_char(&form, 0);
+    static const char refused[] = "400 text the reason must have at most 123 bytes of UTF-8";
+    expect_form("POST /api/kick/app/app", form.p, refused);
+    expect_form("POST /api/kick/app/app", "reason=%ff", refused);
+    bus.publish_error = ERR_AWAY;
+    expect("POST /api/kick/app/app", "503 text Retry-After: 1\r\nthe bus is away, try again");
+    expect_published("");
+    buf_fini(&form);
+}
+
+static void bans(void **unused)
+{
+    (void)unused;
+    struct buf text = BUF_INIT, jwt = BUF_INIT;
+    buf_printf(&text, "200 json {\"app\":\"app\",\"user_id\":\"ann\",\"until\":%d}", NOW_S + 60);
+    buf_char(&text, 0);
+    expect_form("POST /api/ban/user/app/ann", "for=60", text.p);
+    assert_int_equal(n_banned, 1);
+    assert_true(bus.note.len > 0); /* the other nodes were told */
+    sign(&jwt, "{\"gusher\":{\"app_key\":\"app\",\"user_id\":\"ann\"}}");
+    buf_clear(&text);
+    buf_printf(&text, "jwt=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&text, 0);
+    expect_form("POST /gcs/auth", text.p, "403 text " CORS NOSNIFF "banned\n");
+    buf_clear(&text);
+    buf_printf(&text, "GET /gcs/ws/app?token=%.*s", (int)jwt.len, jwt.p);
+    buf_char(&text, 0);
+    expect(text.p, "403 text " NOSNIFF "banned\n");
+    buf_clear(&text);
+    buf_printf(&text, "until=%d", NOW_S + 100);
+    buf_char(&text, 0);
+    expect_form("POST /api/ban/token/app/j%221", text.p,
+                "200 json {\"app\":\"app\",\"jti\":\"j\\\"1\",\"until\":1700000100}");
+    expect("POST /api/unban/user/app/ann",
+           "200 json {\"app\":\"app\",\"user_id\":\"ann\",\"lifted\":true}");
+    expect("GET /api/bans/app", "200 json [{\"jti\":\"j\\\"1\",\"until\":1700000100}]");
+    expect("GET /api/bans/other", "200 json []");
+    static const char how_long[] =
+        "400 text for how long? until (unix time) or for, in seconds, at most ten years";
+    static const char number[] = "400 text until (unix time) and for are whole numbers of seconds";
+    expect("POST /api/ban/user/app/ann", how_long);
+    expect_form("POST /api/ban/user/app/ann", "until=1700000000", how_long);
+    expect_form("POST /api/ban/user/app/ann", "for=315360001", how_long);
+    expect_form("POST /api/ban/user/app/ann", "for=-1", number);
+    expect_form("POST /api/ban/user/app/ann", "for=1e3", number);
+    expect_form("POST /api/ban/user/app/ann", "for=9999999999999", number);
+    expect_form("POST /api/ban/user/app/", "for=10", "400 text the name is empty or too long");
+    unsigned before = n_banned;
+    bus.share_error = ERR_AWAY;
+    expect_form("POST /api/ban/user/app/bob", "for=10",
+                "503 text Retry-After: 1\r\nthe bus is away, try again");
+    assert_int_equal(n_banned, before); /* half a ban is none */
+    buf_fini(&text);
+    buf_fini(&jwt);
+}
+
 /* ---- keys of the master ---- */
 
 #define REFUSED(status, challenge, why)                                                            \
@@ -1540,7 +1637,15 @@ static void only_known_keys_call_the_master(void **unused)
                  {"GET /api/app/online/bychannel/c/count", 1},
                  {"GET /app/channels", 1},
                  {"POST /api/reload/channel/user/app/u", 2},
-                 {"POST /api/add/channel/user/app/u", 2}};
+                 {"POST /api/add/channel/user/app/u", 2},
+                 {"POST /api/kick/socket/app/s", 2},
+                 {"POST /api/kick/user/app/u", 2},
+                 {"POST /api/kick/app/app", 2},
+                 {"POST /api/ban/user/app/u", 2},
+                 {"POST /api/ban/token/app/t", 2},
+                 {"POST /api/unban/user/app/u", 2},
+                 {"POST /api/unban/token/app/t", 2},
+                 {"GET /api/bans/app", 2}};
     for (unsigned i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         authorization = NULL;
         expect(calls[i].line, NO_KEY);
@@ -1648,6 +1753,8 @@ int main(void)
         WITH_API(refuses_malformed_bodies),
         WITH_API(answers_errors),
         WITH_API(only_known_keys_call_the_master),
+        WITH_API(kicks),
+        WITH_API(bans),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
 }

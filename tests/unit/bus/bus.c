@@ -30,9 +30,10 @@ static enum err publish(void *ctx, struct msg *m, bool begun, struct buf *scratc
     return backend.error;
 }
 
-static enum err share(void *ctx, struct str note, struct buf *scratch)
+static enum err share(void *ctx, enum bus_note kind, struct str note, struct buf *scratch)
 {
     assert_ptr_equal(ctx, &backend);
+    assert_int_equal(kind, BUS_NOTE_BAN);
     assert_true(str_eq(note, STR("a note")));
     assert_non_null(scratch);
     backend.n_shared++;
@@ -197,13 +198,13 @@ static void shares_notes(void **unused)
         bus_seat_flush(seat);
         assert_int_equal(backend.n_flushed, 0);
         backend.error = errors[i];
-        assert_int_equal(bus_share(seat, STR("a note")), errors[i]);
+        assert_int_equal(bus_share(seat, BUS_NOTE_BAN, STR("a note")), errors[i]);
         assert_int_equal(backend.n_shared, i + 1);
     }
     bus_seat_flush(seat);
     assert_int_equal(backend.n_flushed, 1);
     backend.message_max = 5;
-    assert_int_equal(bus_share(seat, STR("a note")), ERR_LIMIT);
+    assert_int_equal(bus_share(seat, BUS_NOTE_BAN, STR("a note")), ERR_LIMIT);
     assert_int_equal(backend.n_shared, 4);
 }
 
@@ -214,7 +215,7 @@ static void shares_nothing_alone(void **unused)
     bus_seat_free(seat);
     sit_down(false);
     backend.message_max = 0;
-    assert_int_equal(bus_share(seat, STR("a note")), ERR_OK);
+    assert_int_equal(bus_share(seat, BUS_NOTE_BAN, STR("a note")), ERR_OK);
     assert_int_equal(backend.n_shared, 0);
 }
 

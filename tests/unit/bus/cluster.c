@@ -45,6 +45,7 @@ struct member_rig {
     unsigned part_worker;
     struct buf notes; /* each with a newline */
     unsigned n_notes;
+    unsigned n_standing; /* notes for who comes */
 };
 
 static struct member_rig members[MEMBERS];
@@ -84,15 +85,30 @@ static void on_part(void *ctx, unsigned worker, const struct bus_part *p)
     pthread_mutex_unlock(&r->lock);
 }
 
-static enum err on_note(void *ctx, struct str note)
+static enum err on_note(void *ctx, enum bus_note kind, struct str note)
 {
     struct member_rig *r = ctx;
     pthread_mutex_lock(&r->lock);
+    buf_str(&r->notes, kind == BUS_NOTE_BAN ? STR("ban ") : STR(""));
     buf_str(&r->notes, note);
     buf_char(&r->notes, '\n');
     r->n_notes++;
     pthread_mutex_unlock(&r->lock);
     return ERR_OK;
+}
+
+/* What still counts for those who come. */
+static void on_newcomer(void *ctx, cluster_give_fn *give, void *give_ctx)
+{
+    struct member_rig *r = ctx;
+    char text[40];
+    pthread_mutex_lock(&r->lock);
+    unsigned n = r->n_standing;
+    pthread_mutex_unlock(&r->lock);
+    for (unsigned i = 0; i < n; i++) {
+        int len = snprintf(text, sizeof(text), "standing %u", i);
+        give(give_ctx, BUS_NOTE_BAN, str_make(text, (size_t)len));
+    }
 }
 
 static void on_confirmed(void *ctx, unsigned worker, uint64_t seq)
@@ -138,6 +154,7 @@ static enum err try_start(struct member_rig *r, const struct cluster_options *o,
                                         .question = on_question,
                                         .part = on_part,
                                         .note = on_note,
+                                        .newcomer = on_newcomer,
                                         .confirmed = on_confirmed,
                                         .gone = on_gone,
                                         .away = on_away,
@@ -724,6 +741,12 @@ static void what_is_malformed_is_passed_over(void **unused)
     const struct wire strange[] = {
         {.kind = WIRE_MSG, .node = 9, .msg_kind = 99, .app = APP, .target = STR("c")},
         {.kind = WIRE_MSG, .node = 9, .msg_kind = MSG_RELOAD, .app = APP, .data = STR("no names")},
+        {.kind = WIRE_MSG, .node = 9, .msg_kind = MSG_KICK_APP, .app = APP, .data = STR("")},
+        {.kind = WIRE_MSG,
+         .node = 9,
+         .msg_kind = MSG_KICK_USER,
+         .app = APP,
+         .data = STR("\003\350")},
         {.kind = WIRE_QUESTION, .node = 9, .question_kind = 99, .app = APP},
         {.kind = WIRE_QUESTION, .node = 9, .app = APP, .pattern = STR("(")},
         {.kind = WIRE_MORE, .node = 9, .app = APP, .from_worker = WORKERS},
@@ -759,7 +782,7 @@ static void refuses_while_away_and_is_whole_again(void **unused)
     peer_kill(&server);
     WAIT_UNTIL(!is_up(master) && !is_up(a));
     assert_int_equal(publish(master, MSG_CHANNEL, STR("before"), STR("lost")), ERR_AWAY);
-    assert_int_equal(a->bus.share(a->bus.ctx, STR("lost"), &a->scratch), ERR_AWAY);
+    assert_int_equal(a->bus.share(a->bus.ctx, BUS_NOTE_TICKET, STR("lost"), &a->scratch), ERR_AWAY);
     WAIT_UNTIL(is_gone(master, 2));
     assert_int_equal(gone_how(master, 2), SILENT);
     assert_int_equal(so_far(master, &master->n_away), 1);
@@ -792,7 +815,7 @@ static void nothing_is_sure_while_away(void **unused)
      * connection is given up. */
     WAIT_UNTIL(!is_up(r));
     enum err e = publish(r, MSG_CHANNEL, STR("c"), STR("lost"));
-    enum err e_note = r->bus.share(r->bus.ctx, STR("lost"), &r->scratch);
+    enum err e_note = r->bus.share(r->bus.ctx, BUS_NOTE_TICKET, STR("lost"), &r->scratch);
     WAIT_UNTIL(strstr(peer_logged(path), "bus_away"));
     assert_non_null(strstr(peer_caught_log(path, log), "NATS does not answer"));
     assert_int_equal(e, ERR_AWAY);
@@ -907,8 +930,10 @@ static void notes_reach_all_others_with_sockets(void **unused)
     (void)unused;
     struct member_rig *issuer = start(0, SLAVE), *a = start(1, SLAVE | MASTER),
                       *master = start(2, MASTER);
-    assert_int_equal(issuer->bus.share(issuer->bus.ctx, STR("one"), &issuer->scratch), ERR_OK);
-    assert_int_equal(issuer->bus.share(issuer->bus.ctx, STR("two"), &issuer->scratch), ERR_OK);
+    assert_int_equal(
+        issuer->bus.share(issuer->bus.ctx, BUS_NOTE_TICKET, STR("one"), &issuer->scratch), ERR_OK);
+    assert_int_equal(
+        issuer->bus.share(issuer->bus.ctx, BUS_NOTE_TICKET, STR("two"), &issuer->scratch), ERR_OK);
     issuer->bus.flush(issuer->bus.ctx);
     WAIT_UNTIL(so_far(a, &a->n_notes) == 2);
     assert_true(str_eq(buf_as_str(&a->notes), STR("one\ntwo\n")));
@@ -917,6 +942,61 @@ static void notes_reach_all_others_with_sockets(void **unused)
     WAIT_UNTIL(sure_of(issuer, 0) == 1);
     assert_int_equal(so_far(issuer, &issuer->n_notes), 0);
     assert_int_equal(so_far(master, &master->n_notes), 0);
+}
+
+static void stand(struct member_rig *r, unsigned n)
+{
+    pthread_mutex_lock(&r->lock);
+    r->n_standing = n;
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* Who comes hears what still counts from those who are there, before it is up; and they hear what
+ * it brings. Masters, too. */
+static void who_comes_is_told_what_still_counts(void **unused)
+{
+    (void)unused;
+    struct member_rig *slave = start(0, SLAVE);
+    stand(slave, 100);
+    stand(&members[1], 2);
+    struct member_rig *master = start(1, MASTER);
+    assert_int_equal(so_far(master, &master->n_notes), 100);
+    WAIT_UNTIL(so_far(slave, &slave->n_notes) == 2);
+    pthread_mutex_lock(&slave->lock);
+    assert_true(str_eq(buf_as_str(&slave->notes), STR("ban standing 0\nban standing 1\n")));
+    pthread_mutex_unlock(&slave->lock);
+    assert_int_equal(slave->bus.share(slave->bus.ctx, BUS_NOTE_BAN, STR("new"), &slave->scratch),
+                     ERR_OK);
+    slave->bus.flush(slave->bus.ctx);
+    WAIT_UNTIL(so_far(master, &master->n_notes) == 101);
+    assert_int_equal(so_far(slave, &slave->n_notes), 2);
+    /* After an outage again. */
+    peer_kill(&server);
+    WAIT_UNTIL(!is_up(slave) && !is_up(master));
+    start_server();
+    WAIT_UNTIL(is_up(slave) && is_up(master));
+    WAIT_UNTIL(so_far(slave, &slave->n_notes) >= 4 && so_far(master, &master->n_notes) >= 201);
+}
+
+/* Kicks of one socket or user go where these are, others to all who hold sockets. */
+#define CODE "\017\242"
+static void kicks_find_their_sockets(void **unused)
+{
+    (void)unused;
+    struct member_rig *master = start(0, MASTER), *a = start(1, SLAVE), *b = start(2, SLAVE);
+    struct str socket = STR("00000003-0000-4000-8000-000000000001");
+    listen_to(a, 1, true, STR("ann"), true);
+    WAIT_UNTIL(sure_of(a, 1) == 1);
+    assert_int_equal(publish(master, MSG_KICK_USER, STR("ann"), STR(CODE "1")), ERR_OK);
+    assert_int_equal(publish(master, MSG_KICK_SOCKET, socket, STR(CODE "2")), ERR_OK);
+    assert_int_equal(publish(master, MSG_KICK_TOKEN, STR("jti"), STR(CODE "3")), ERR_OK);
+    assert_int_equal(publish(master, MSG_KICK_APP, STR(""), STR(CODE "4")), ERR_OK);
+    WAIT_UNTIL(so_far(a, &a->n_messages) == 3 && so_far(b, &b->n_messages) == 3);
+    expect_messages(a, "6 app ann e " CODE "1\n7 app jti e " CODE "3\n8 app  e " CODE "4\n");
+    expect_messages(b, "5 app 00000003-0000-4000-8000-000000000001 e " CODE "2\n7 app jti e " CODE
+                       "3\n"
+                       "8 app  e " CODE "4\n");
+    assert_int_equal(so_far(master, &master->n_messages), 0);
 }
 
 /* ---- two servers ---- */
@@ -984,6 +1064,8 @@ int main(void)
         WITH_SERVER(questions_reach_all_and_one),
         WITH_SERVER(answers_come_whole),
         WITH_SERVER(notes_reach_all_others_with_sockets),
+        WITH_SERVER(who_comes_is_told_what_still_counts),
+        WITH_SERVER(kicks_find_their_sockets),
         WITH_SERVER(what_is_confirmed_is_heard_behind_another_server),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

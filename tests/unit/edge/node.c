@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <cmocka.h>
 #include <limits.h>
 
@@ -122,6 +123,11 @@ static void delivers_to_who_listens(void **unused)
     assert_int_equal(publish_new(MSG_USER, app, STR("a")), 2);
     assert_int_equal(publish_new(MSG_ADD, app, STR("a")), 2);
     assert_int_equal(publish_new(MSG_RELOAD, app, STR("a")), 2);
+    assert_int_equal(publish_new(MSG_KICK_USER, app, STR("a")), 2);
+    assert_int_equal(publish_new(MSG_KICK_USER, app, STR("b")), 0);
+    /* Anybody may have been opened by it. */
+    assert_int_equal(publish_new(MSG_KICK_TOKEN, app, STR("a")), (1 << WORKERS) - 1);
+    assert_int_equal(publish_new(MSG_KICK_APP, app, STR("")), (1 << WORKERS) - 1);
     assert_int_equal(publish_new(MSG_USER, app, STR("b")), 0);
     listen_to(0, hub_channel_hash(app, STR("a")), false);
     assert_int_equal(publish_new(MSG_CHANNEL, app, STR("a")), 4);
@@ -608,15 +614,70 @@ static void keeps_notes_of_tickets(void **unused)
     (void)unused;
     static const char note[] = "\1\1\2\3\4\5\6\7\10\0\0\xea\x60{}";
     const struct cluster_local local = node_local(&node);
-    assert_int_equal(local.note(local.ctx, STR("nobody redeems any here")), ERR_OK);
+    assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, STR("nobody redeems any here")),
+                     ERR_OK);
     assert_int_equal(tickets_new_shared(&node.tickets, STR("a secret of the cluster")), ERR_OK);
-    assert_int_equal(local.note(local.ctx, STR("what is this?")), ERR_PROTO);
+    assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, STR("what is this?")), ERR_PROTO);
     assert_int_equal(tickets_held(node.tickets), 0);
-    assert_int_equal(local.note(local.ctx, str_make(note, sizeof note - 1)), ERR_OK);
+    assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, str_make(note, sizeof note - 1)),
+                     ERR_OK);
     assert_int_equal(tickets_held(node.tickets), 1);
     for (unsigned w = 0; w < WORKERS; w++)
         assert_int_equal(read_mail(w).n, 0);
     tickets_free(node.tickets);
+}
+
+static void keep_note(void *given, enum bus_note kind, struct str note)
+{
+    assert_int_equal(kind, BUS_NOTE_BAN);
+    buf_str(given, note);
+}
+
+/* Whoever is kept out is closed, wherever it is, by the first note that says so. */
+static void bans_are_in_force_for_all_workers(void **unused)
+{
+    (void)unused;
+    char why[200];
+    struct buf note = BUF_INIT, given = BUF_INIT;
+    const int64_t now = time(NULL);
+    struct ban ban = {.kind = BAN_USER,
+                      .app = STR("app"),
+                      .name = STR("ann"),
+                      .until_s = now + 1000,
+                      .set_ms = now * 1000};
+    const struct cluster_local local = node_local(&node);
+    assert_int_equal(bans_open(&node.bans, NULL, now, why, sizeof why), ERR_OK);
+    ban_write_note(&note, &ban);
+    assert_int_equal(local.note(local.ctx, BUS_NOTE_BAN, STR("what is this?")), ERR_PROTO);
+    for (unsigned times = 0; times < 2; times++) {
+        assert_int_equal(local.note(local.ctx, BUS_NOTE_BAN, buf_as_str(&note)), ERR_OK);
+        for (unsigned w = 0; w < WORKERS; w++) {
+            struct reading r = read_mail(w);
+            assert_int_equal(r.n, times == 0);
+            if (r.n) {
+                const struct msg *m = r.mail[0]->msg;
+                assert_int_equal(m->kind, MSG_KICK_USER);
+                assert_true(str_eq(m->app, STR("app")) && str_eq(m->target, STR("ann")));
+                assert_true(str_eq(m->data, STR("\017\243banned")));
+                assert_true(msg_kick_is_valid(m->data));
+            }
+            drop_reading(&r);
+        }
+    }
+    assert_true(bans_keep_out(node.bans, STR("app"), STR("ann"), STR(""), now));
+    /* Lifting closes nobody. */
+    ban.lifted = true;
+    ban.set_ms++;
+    buf_clear(&note);
+    ban_write_note(&note, &ban);
+    assert_int_equal(node_take_ban(&node, buf_as_str(&note)), ERR_OK);
+    assert_int_equal(read_mail(0).n, 0);
+    assert_false(bans_keep_out(node.bans, STR("app"), STR("ann"), STR(""), now));
+    local.newcomer(local.ctx, keep_note, &given);
+    assert_true(str_eq(buf_as_str(&given), buf_as_str(&note)));
+    bans_free(node.bans);
+    buf_fini(&note);
+    buf_fini(&given);
 }
 
 #define WITH_NODE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -642,6 +703,7 @@ int main(void)
         WITH_NODE(tells_what_is_sure_and_who_is_gone),
         WITH_NODE(tells_a_full_worker_all_the_same),
         WITH_NODE(keeps_notes_of_tickets),
+        WITH_NODE(bans_are_in_force_for_all_workers),
         WITH_NODE(throws_unread_mail_away),
         WITH_NODE(tells_when_descriptors_are_out),
         WITH_NODE(takes_as_many_workers_as_masks_have_bits),

@@ -1,0 +1,219 @@
+/* moderation.c - what backends call to close sockets and to keep somebody out (docs/API.md). */
+#include <inttypes.h>
+#include <stdlib.h>
+#include "api/api.h"
+#include "base/json.h"
+#include "base/utf8.h"
+
+enum {
+    CLOSE_KICKED = 4002,
+    LIFTED_S = 3600,  /* a ban that was lifted is remembered as such at least */
+    REASON_MAX = 123, /* RFC 6455 section 5.5: a control frame has room for no more */
+};
+
+static enum api_outcome refuse(struct api_call *c, int status, const char *text)
+{
+    api_text(c->reply, status, text);
+    return API_DONE;
+}
+
+/* {"app":..[,"<name>":..] - without its end. */
+static struct buf *begin_echo(struct api_call *c, const char *name)
+{
+    struct buf *out = api_json(c->reply);
+    buf_str(out, STR("{\"app\":"));
+    json_quote(out, c->params[0]);
+    if (name) {
+        buf_printf(out, ",\"%s\":", name);
+        json_quote(out, c->params[1]);
+    }
+    return out;
+}
+
+/* ---- kicks ---- */
+
+static enum api_outcome kick(struct api_call *c, enum msg_kind kind, const char *name)
+{
+    struct str reason = api_param(c, STR("reason"));
+    struct buf payload = BUF_INIT;
+    if (reason.len > REASON_MAX || !utf8_valid(reason))
+        return refuse(c, 400, "the reason must have at most 123 bytes of UTF-8");
+    if (!reason.len)
+        reason = STR("closed by the backend");
+    buf_char(&payload, (char)(CLOSE_KICKED >> 8));
+    buf_char(&payload, (char)(CLOSE_KICKED & 255));
+    buf_str(&payload, reason);
+    struct msg *m = msg_new(kind, c->params[0], name ? c->params[1] : STR_EMPTY, STR_EMPTY,
+                            buf_as_str(&payload));
+    enum err e = bus_publish(c->api->bus, m);
+    msg_unref(m);
+    buf_fini(&payload);
+    if (e)
+        return api_refuse(c->reply, e);
+    buf_char(begin_echo(c, name), '}');
+    return API_DONE;
+}
+
+static enum api_outcome on_kick_socket(struct api_call *c)
+{
+    return kick(c, MSG_KICK_SOCKET, "socket_id");
+}
+
+static enum api_outcome on_kick_user(struct api_call *c)
+{
+    return kick(c, MSG_KICK_USER, "user_id");
+}
+
+static enum api_outcome on_kick_app(struct api_call *c)
+{
+    return kick(c, MSG_KICK_APP, NULL);
+}
+
+/* ---- bans ---- */
+
+static enum api_outcome ban(struct api_call *c, const struct ban *ban, const char *name)
+{
+    struct buf note = BUF_INIT;
+    ban_write_note(&note, ban);
+    /* The others first: without them it would be half a ban. */
+    enum err e = bus_share(c->api->bus, BUS_NOTE_BAN, buf_as_str(&note));
+    if (!e)
+        e = c->api->ban(c->api->ctx, buf_as_str(&note));
+    buf_fini(&note);
+    if (e == ERR_FULL)
+        return refuse(c, 503, "there are too many bans");
+    if (e)
+        return api_refuse(c->reply, e);
+    struct buf *out = begin_echo(c, name);
+    if (ban->lifted)
+        buf_str(out, STR(",\"lifted\":true}"));
+    else
+        buf_printf(out, ",\"until\":%" PRId64 "}", ban->until_s);
+    return API_DONE;
+}
+
+/* A whole number of seconds in a parameter; false: it is there and is none. */
+static bool read_seconds(struct str text, int64_t *out)
+{
+    *out = 0;
+    if (text.len > 12)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9')
+            return false;
+        *out = *out * 10 + (text.p[i] - '0');
+    }
+    return true;
+}
+
+static bool read_target(struct api_call *c)
+{
+    if (c->params[1].len && c->params[0].len + c->params[1].len <= BAN_NAME_MAX)
+        return true;
+    refuse(c, 400, "the name is empty or too long");
+    return false;
+}
+
+static enum api_outcome begin_ban(struct api_call *c, enum ban_kind kind, const char *name)
+{
+    const int64_t most = BAN_YEARS_MAX * 365ll * 86400, now = (int64_t)c->now_s;
+    int64_t until, life;
+    if (!read_target(c))
+        return API_DONE;
+    if (!read_seconds(api_param(c, STR("until")), &until) ||
+        !read_seconds(api_param(c, STR("for")), &life))
+        return refuse(c, 400, "until (unix time) and for are whole numbers of seconds");
+    if (life)
+        until = now + life;
+    if (until <= now || until > now + most)
+        return refuse(c, 400,
+                      "for how long? until (unix time) or for, in seconds, at most ten years");
+    const struct ban b = {.kind = kind,
+                          .app = c->params[0],
+                          .name = c->params[1],
+                          .until_s = until,
+                          .set_ms = (int64_t)(c->now_s * 1000)};
+    return ban(c, &b, name);
+}
+
+static enum api_outcome lift(struct api_call *c, enum ban_kind kind, const char *name)
+{
+    if (!read_target(c))
+        return API_DONE;
+    /* Remembered until the ban would have ended; one that is still on its way here is known soon.
+     */
+    int64_t until = (int64_t)c->now_s + LIFTED_S;
+    int64_t end = bans_end(c->api->bans, kind, c->params[0], c->params[1]);
+    const struct ban b = {.kind = kind,
+                          .app = c->params[0],
+                          .name = c->params[1],
+                          .until_s = end > until ? end : until,
+                          .set_ms = (int64_t)(c->now_s * 1000),
+                          .lifted = true};
+    return ban(c, &b, name);
+}
+
+static enum api_outcome on_ban_user(struct api_call *c)
+{
+    return begin_ban(c, BAN_USER, "user_id");
+}
+
+static enum api_outcome on_ban_token(struct api_call *c)
+{
+    return begin_ban(c, BAN_TOKEN, "jti");
+}
+
+static enum api_outcome on_unban_user(struct api_call *c)
+{
+    return lift(c, BAN_USER, "user_id");
+}
+
+static enum api_outcome on_unban_token(struct api_call *c)
+{
+    return lift(c, BAN_TOKEN, "jti");
+}
+
+struct listing {
+    struct buf *out;
+    struct str app;
+    bool any;
+};
+
+static void list_ban(void *ctx, const struct ban *ban)
+{
+    struct listing *l = ctx;
+    if (ban->lifted || !str_eq(ban->app, l->app))
+        return;
+    buf_printf(l->out, "%s{\"%s\":", l->any ? "," : "", ban->kind == BAN_USER ? "user_id" : "jti");
+    json_quote(l->out, ban->name);
+    buf_printf(l->out, ",\"until\":%" PRId64 "}", ban->until_s);
+    l->any = true;
+}
+
+static enum api_outcome on_bans(struct api_call *c)
+{
+    struct listing l = {.out = api_json(c->reply), .app = c->params[0]};
+    buf_char(l.out, '[');
+    bans_each(c->api->bans, (int64_t)c->now_s, list_ban, &l);
+    buf_char(l.out, ']');
+    return API_DONE;
+}
+
+#define ENTRY(handler)                                                                             \
+    &(const struct api_entry)                                                                      \
+    {                                                                                              \
+        handler, MASTER_ADMIN                                                                      \
+    }
+
+const struct route api_moderation_routes[] = {
+    {HTTP_M_POST, "kick/socket/{}/{}", ENTRY(on_kick_socket)},
+    {HTTP_M_POST, "kick/user/{}/{}", ENTRY(on_kick_user)},
+    {HTTP_M_POST, "kick/app/{}", ENTRY(on_kick_app)},
+    {HTTP_M_POST, "ban/user/{}/{}", ENTRY(on_ban_user)},
+    {HTTP_M_POST, "ban/token/{}/{}", ENTRY(on_ban_token)},
+    {HTTP_M_POST, "unban/user/{}/{}", ENTRY(on_unban_user)},
+    {HTTP_M_POST, "unban/token/{}/{}", ENTRY(on_unban_token)},
+    {HTTP_M_GET, "bans/{}", ENTRY(on_bans)},
+};
+const unsigned api_n_moderation_routes =
+    sizeof(api_moderation_routes) / sizeof(api_moderation_routes[0]);
