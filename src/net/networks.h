@@ -1,0 +1,38 @@
+/* networks.h - lists of networks (CIDR), and client addresses out of headers of trusted proxies. */
+#ifndef NET_NETWORKS_H
+#define NET_NETWORKS_H
+#include <stdbool.h>
+#include <sys/socket.h>
+#include "base/err.h"
+#include "base/str.h"
+
+enum { NETWORKS_MAX = 64 };
+
+struct networks {
+    struct network {
+        unsigned char ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+        unsigned bits;        /* of these 128 that count */
+    } list[NETWORKS_MAX];
+    unsigned n;
+};
+
+/* Adds what a list says: addresses, or networks as ADDRESS/BITS, with commas between them.
+ * ERR_PROTO: one of them is neither; ERR_LIMIT: NETWORKS_MAX. */
+enum err networks_add(struct networks *n, struct str list);
+
+/* Of another family than IP: never. */
+bool networks_have(const struct networks *n, const struct sockaddr_storage *address);
+
+/* Whose request it is that came from `peer` with this value of X-Forwarded-For: going from the end
+ * (each proxy adds whom it heard it from) the first that is not trusted. `peer` itself when that is
+ * not trusted, or when the list says nothing readable from there on. */
+struct sockaddr_storage networks_client(const struct networks *trusted,
+                                        const struct sockaddr_storage *peer, struct str forwarded);
+
+/* "1.2.3.4" or "::1". */
+bool networks_read_ip(struct sockaddr_storage *out, struct str text);
+
+/* "1.2.3.4", "::1", "[::1]", "1.2.3.4:80", "[::1]:80" into an address without its port. */
+bool networks_read_address(struct sockaddr_storage *out, struct str text);
+
+#endif
