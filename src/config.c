@@ -109,6 +109,12 @@ static const struct option options[] = {
      "Try things out: makes a key pair, prints a token and commands to paste."},
     {CONFIG_ALL, "state-dir", "GUSHER_STATE_DIR", NULL, TEXT, AT(state_dir), 0, 0, "FOLDER",
      "Where --dev keeps its keys. Default: gusher in the user's state folder."},
+    {SERVERS, "user", "GUSHER_USER", NULL, TEXT, AT(run_as), 0, 0, "USER[:GROUP]",
+     "Who to be once the ports are bound; started as root. Files that are read again at SIGHUP "
+     "must be "
+     "readable for this user."},
+    {SERVERS, "core-dumps", "GUSHER_CORE_DUMPS", "off", SWITCH, AT(core_dumps), 0, 0, "on|off",
+     "Let the kernel write memory to disk when the process dies: with tokens and keys in it."},
     {SERVERS, "log-level", "GUSHER_LOG_LEVEL", "info", TEXT, AT(log_level), 0, 0,
      "debug|info|warn|error|silent", "The least that is logged, on standard error."},
     {SERVERS, "log-format", "GUSHER_LOG_FORMAT", "text", TEXT, AT(log_format), 0, 0, "text|json",
@@ -415,11 +421,27 @@ static const struct option *by_flag(enum config_command command, struct str flag
     return NULL;
 }
 
+/* Everybody on the machine can read the arguments of a process: secrets among them are copied and
+ * blotted out. Addresses may have passwords in them. */
+static const char *hide(struct config *c, const struct option *o, char *value)
+{
+    static const char *const secrets[] = {"ticket-secret", "token", "master-key", "nats",
+                                          "remote-url"};
+    for (unsigned i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+        if (strcmp(o->flag, secrets[i]) != 0)
+            continue;
+        const char *copy = keep(c, value, strlen(value));
+        memset(value, 'x', strlen(value));
+        return copy;
+    }
+    return value;
+}
+
 /* One argument: a flag and, from it or from the next argument, its value. */
 static bool take_flag(struct config *c, enum config_command command, int argc, char **argv, int *i,
                       const char **env_file)
 {
-    const char *arg = argv[*i];
+    char *arg = argv[*i];
     if (command == CONFIG_SUBSCRIBE && arg[0] != '-')
         return set(c, by_flag(command, STR("channel")), arg, "a channel");
     if (strncmp(arg, "--", 2) != 0 && strcmp(arg, "-e") != 0)
@@ -427,7 +449,7 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
                         config_command_name(command));
     bool is_env_file = strcmp(arg, "-e") == 0;
     struct str name = is_env_file ? STR("env-file") : str_of(arg + 2);
-    const char *equals = strchr(arg, '=');
+    char *equals = strchr(arg, '=');
     if (equals)
         name.len = (size_t)(equals - arg - 2);
     is_env_file = str_eq(name, STR("env-file"));
@@ -436,10 +458,13 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
     if (!o && !is_env_file)
         return complain("unknown option \"%.*s\"; see gusher %s --help", (int)name.len + 2, arg,
                         config_command_name(command));
-    const char *value = equals ? equals + 1 : NULL;
+    char *value = equals ? equals + 1 : NULL;
+    char source[64];
+    if (o)
+        snprintf(source, sizeof(source), "--%s", o->flag);
     if (!value && o && o->type == SWITCH &&
         (*i + 1 == argc || !is_one_of(argv[*i + 1], "on|off|true|false|1|0")))
-        value = "on";
+        return set(c, o, "on", source);
     if (!value && ++*i == argc)
         return complain("%s needs a value", arg);
     if (!value)
@@ -448,9 +473,7 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
         *env_file = value;
         return true;
     }
-    char source[64];
-    snprintf(source, sizeof(source), "--%s", o->flag);
-    return set(c, o, value, source);
+    return set(c, o, hide(c, o, value), source);
 }
 
 static void print_help(enum config_command command)

@@ -26,7 +26,8 @@ struct config {
     long ping_interval, pong_timeout, write_timeout, request_timeout, master_request_timeout;
     bool idle_rule, json_bodies, io_uring, dev;
     const char *master_keys_file, *bans_file;
-    bool master_open;
+    const char *run_as; /* USER or USER:GROUP */
+    bool master_open, core_dumps;
     /* key */
     const char *name, *keys_file;
     struct config_list apps, rights;

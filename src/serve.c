@@ -11,6 +11,7 @@
 #include "cli/devkeys.h"
 #include "cli/token.h"
 #include "edge/server.h"
+#include "privilege.h"
 #include "run.h"
 
 enum {
@@ -282,7 +283,8 @@ static int serve(const struct config *c, struct server_options *o, struct trust 
     if (server_new(&server, o, trust, tickets, bans, why, sizeof(why))) {
         run_fail(1, why);
     } else {
-        if (server_start(server, why, sizeof(why))) {
+        bool dropped = !c->run_as || privilege_drop(c->run_as, why, sizeof(why));
+        if (!dropped || server_start(server, why, sizeof(why))) {
             run_fail(1, why);
         } else {
             log_ready(o);
@@ -404,6 +406,8 @@ int run_server(const struct config *c, enum config_command command, const char *
     if (wrong)
         return wrong;
 
+    if (!c->core_dumps)
+        privilege_forbid_dumps();
     log_setup(level_of(c->log_level), strcmp(c->log_format, "json") == 0);
     block_signals();
     fill_options(&o, c);

@@ -473,3 +473,59 @@ for (const second of ['SIGTERM', 'SIGINT']) {
     }
   });
 }
+
+// ---- what others on the machine see
+
+const proc = (server, file) =>
+  fs.readFileSync(`/proc/${server.process.child.pid}/${file}`, 'utf8');
+
+serverTest(
+  'secrets are wiped from the arguments',
+  { 'ticket-secret': 'a secret of sixteen bytes', 'remote-url': 'redis://:passw0rd@127.0.0.1:9/0' },
+  async (server) => {
+    const line = proc(server, 'cmdline').split('\0');
+    assert.equal(line[line.indexOf('--ticket-secret') + 1], 'x'.repeat(25));
+    assert.ok(!line.some((word) => /secret of|passw0rd/.test(word)), line.join(' '));
+    // They are in force all the same.
+    assert.match(await server.auth(keys.sign(keys.claims({ user: 'a' }))), /^[0-9a-f-]{36}$/);
+  },
+);
+
+serverTest('no memory is dumped unless asked for', {}, async (server) => {
+  assert.match(proc(server, 'limits'), /^Max core file size +0 +0 /m);
+});
+
+serverTest('dumps may be asked for', { 'core-dumps': 'on' }, async (server) => {
+  const own = fs.readFileSync('/proc/self/limits', 'utf8');
+  const limit = /^Max core file size.*$/m;
+  assert.equal(limit.exec(proc(server, 'limits'))[0], limit.exec(own)[0]);
+});
+
+const notRoot = process.getuid() !== 0 && 'only root can become somebody else';
+
+test('root becomes somebody else once the ports are bound', { skip: notRoot }, async () => {
+  const publicFile = path.join('/tmp', `gusher-test-public-${process.pid}.pem`);
+  fs.copyFileSync(keys.publicFile, publicFile);
+  fs.chmodSync(publicFile, 0o644);
+  const server = await Server.start({ user: 'nobody', 'public-pem-file': publicFile });
+  try {
+    const nobody = Number(/^nobody:[^:]*:(\d+):/m.exec(fs.readFileSync('/etc/passwd'))[1]);
+    for (const task of fs.readdirSync(`/proc/${server.process.child.pid}/task`)) {
+      const status = proc(server, `task/${task}/status`);
+      assert.match(status, new RegExp(`^Uid:(\\t${nobody}){4}$`, 'm'));
+      assert.doesNotMatch(/^Groups:.*$/m.exec(status)[0], /\b0\b/);
+    }
+    assert.ok(await server.login({ user: 'a' }));
+    server.process.signal('SIGHUP');
+    await until(() => server.logged('reloaded').length, 'the reload');
+    await server.stop();
+  } finally {
+    server.kill();
+    fs.rmSync(publicFile);
+  }
+});
+
+test('nobody becomes somebody who is not there', async () => {
+  const result = await run(['all', ...key, ...anywhere, '--user', 'no-such-user']);
+  assertRefused({ ...result, stderr: result.stderr.replace(/^\d{4}-.*\n/gm, '') }, 1, /there is no user/);
+});
