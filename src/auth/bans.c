@@ -31,7 +31,8 @@ struct bans {
     pthread_rwlock_t lock;
     struct map map;
     unsigned n_since_sweep;
-    int file; /* -1: none */
+    pthread_mutex_t file_lock; /* a lock of its own: nobody who looks up waits for a disk */
+    int file;                  /* -1: none */
     char *path;
 };
 
@@ -209,9 +210,11 @@ static void keep(struct bans *b, const struct ban *ban)
     if (b->file < 0)
         return;
     append_line(&line, ban);
+    pthread_mutex_lock(&b->file_lock);
     if (!write_all(b->file, buf_as_str(&line)))
         LOG(LOG_ERROR, "ban_not_kept", LOG_CSTR("file", b->path),
             LOG_CSTR("reason", strerror(errno)));
+    pthread_mutex_unlock(&b->file_lock);
     buf_fini(&line);
 }
 
@@ -293,6 +296,7 @@ enum err bans_open(struct bans **out, const char *path, int64_t now_s, char *why
     struct bans *b = mem_zalloc(sizeof(*b));
     enum err e = ERR_OK;
     pthread_rwlock_init(&b->lock, NULL);
+    pthread_mutex_init(&b->file_lock, NULL);
     map_init(&b->map, item_key);
     b->file = -1;
     if (path) {
@@ -318,6 +322,7 @@ void bans_free(struct bans *b)
     if (b->file >= 0)
         close(b->file);
     pthread_rwlock_destroy(&b->lock);
+    pthread_mutex_destroy(&b->file_lock);
     mem_free(b->path);
     mem_free(b);
 }
@@ -329,9 +334,9 @@ enum err bans_take_note(struct bans *b, struct str note, int64_t now_s, struct b
         return e;
     pthread_rwlock_wrlock(&b->lock);
     e = apply(b, ban, now_s);
+    pthread_rwlock_unlock(&b->lock);
     if (!e)
         keep(b, ban);
-    pthread_rwlock_unlock(&b->lock);
     return e;
 }
 
