@@ -437,9 +437,10 @@ static const char *hide(struct config *c, const struct option *o, char *value)
     return value;
 }
 
-/* One argument: a flag and, from it or from the next argument, its value. */
+/* One argument: a flag and, from it or from the next argument, its value. `counts`: for the last
+ * time, so a secret need not stay. */
 static bool take_flag(struct config *c, enum config_command command, int argc, char **argv, int *i,
-                      const char **env_file)
+                      const char **env_file, bool counts)
 {
     char *arg = argv[*i];
     if (command == CONFIG_SUBSCRIBE && arg[0] != '-')
@@ -473,7 +474,7 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
         *env_file = value;
         return true;
     }
-    return set(c, o, hide(c, o, value), source);
+    return set(c, o, counts ? hide(c, o, value) : value, source);
 }
 
 static void print_help(enum config_command command)
@@ -516,13 +517,13 @@ int config_read(struct config *c, enum config_command command, int argc, char **
     struct config probe = {0};
     bool ok = true;
     for (int i = 0; ok && i < argc; i++)
-        ok = take_flag(&probe, command, argc, argv, &i, &env_file);
+        ok = take_flag(&probe, command, argc, argv, &i, &env_file, false);
     ok = ok && set_defaults(c, command);
     if (ok && env_file)
         ok = read_env_file(c, command, env_file);
     ok = ok && read_environment(c, command);
     for (int i = 0; ok && i < argc; i++)
-        ok = take_flag(c, command, argc, argv, &i, &env_file);
+        ok = take_flag(c, command, argc, argv, &i, &env_file, true);
     if (ok)
         return 0;
     config_fini(c);

@@ -114,6 +114,19 @@ static bool read_target(struct api_call *c)
     return false;
 }
 
+/* What is known of the ban that the path names, said anew: later than what was said before, should
+ * the clock of another node be ahead. */
+static struct ban about(struct api_call *c, enum ban_kind kind)
+{
+    struct ban b = {.kind = kind, .app = c->params[0], .name = c->params[1]};
+    int64_t now_ms = (int64_t)(c->now_s * 1000);
+    if (bans_find(c->api->bans, &b) && b.set_ms >= now_ms)
+        now_ms = b.set_ms + 1;
+    b.set_ms = now_ms;
+    b.lifted = false;
+    return b;
+}
+
 static enum api_outcome begin_ban(struct api_call *c, enum ban_kind kind, const char *name)
 {
     const int64_t most = BAN_YEARS_MAX * 365ll * 86400, now = (int64_t)c->now_s;
@@ -128,11 +141,8 @@ static enum api_outcome begin_ban(struct api_call *c, enum ban_kind kind, const 
     if (until <= now || until > now + most)
         return refuse(c, 400,
                       "for how long? until (unix time) or for, in seconds, at most ten years");
-    const struct ban b = {.kind = kind,
-                          .app = c->params[0],
-                          .name = c->params[1],
-                          .until_s = until,
-                          .set_ms = (int64_t)(c->now_s * 1000)};
+    struct ban b = about(c, kind);
+    b.until_s = until;
     return ban(c, &b, name);
 }
 
@@ -142,14 +152,10 @@ static enum api_outcome lift(struct api_call *c, enum ban_kind kind, const char 
         return API_DONE;
     /* Remembered until the ban would have ended; one that is still on its way here is known soon.
      */
-    int64_t until = (int64_t)c->now_s + LIFTED_S;
-    int64_t end = bans_end(c->api->bans, kind, c->params[0], c->params[1]);
-    const struct ban b = {.kind = kind,
-                          .app = c->params[0],
-                          .name = c->params[1],
-                          .until_s = end > until ? end : until,
-                          .set_ms = (int64_t)(c->now_s * 1000),
-                          .lifted = true};
+    struct ban b = about(c, kind);
+    int64_t least = (int64_t)c->now_s + LIFTED_S;
+    b.until_s = b.until_s > least ? b.until_s : least;
+    b.lifted = true;
     return ban(c, &b, name);
 }
 

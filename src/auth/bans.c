@@ -350,15 +350,19 @@ static const struct item *find(const struct bans *b, struct buf *key, enum ban_k
     return map_get(&b->map, buf_as_str(key));
 }
 
-int64_t bans_end(struct bans *b, enum ban_kind kind, struct str app, struct str name)
+bool bans_find(struct bans *b, struct ban *ban)
 {
     struct buf key = BUF_INIT;
     pthread_rwlock_rdlock(&b->lock);
-    const struct item *i = find(b, &key, kind, app, name);
-    int64_t end_s = i ? i->until_s : 0;
+    const struct item *i = find(b, &key, ban->kind, ban->app, ban->name);
+    if (i) {
+        ban->until_s = i->until_s;
+        ban->set_ms = i->set_ms;
+        ban->lifted = i->lifted;
+    }
     pthread_rwlock_unlock(&b->lock);
     buf_fini(&key);
-    return end_s;
+    return i;
 }
 
 static bool is_kept_out(const struct bans *b, struct buf *key, enum ban_kind kind, struct str app,

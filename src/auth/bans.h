@@ -45,8 +45,9 @@ void ban_write_note(struct buf *out, const struct ban *ban);
  * ERR_FULL: BANS_MAX. */
 enum err bans_take_note(struct bans *b, struct str note, int64_t now_s, struct ban *ban);
 
-/* When the ban that is known of this name ends, lifted or not; 0: none is. */
-int64_t bans_end(struct bans *b, enum ban_kind kind, struct str app, struct str name);
+/* Fills in what is known of the ban of this kind and name, until_s, set_ms and lifted; false:
+ * nothing is. Who changes it must be later than that, whatever his clock says. */
+bool bans_find(struct bans *b, struct ban *ban);
 
 /* Whether this user, or this token, is kept out. Either may be "". */
 bool bans_keep_out(struct bans *b, struct str app, struct str user, struct str jti, int64_t now_s);

@@ -64,6 +64,11 @@ static bool read_hash(struct str word, unsigned char hash[HASH_LEN])
     return true;
 }
 
+static bool ends_well(struct str list)
+{
+    return list.len && list.p[list.len - 1] != ',';
+}
+
 /* 0: not a list of rights. */
 static unsigned read_rights(struct str list)
 {
@@ -74,6 +79,8 @@ static unsigned read_rights(struct str list)
                  {STR("query"), MASTER_QUERY},
                  {STR("admin"), MASTER_ADMIN}};
     unsigned rights = 0;
+    if (!ends_well(list))
+        return 0;
     while (list.len) {
         struct str name = str_cut(&list, ',');
         unsigned right = 0;
@@ -90,6 +97,8 @@ static unsigned read_rights(struct str list)
 
 static bool is_list_of_apps(struct str list)
 {
+    if (!ends_well(list))
+        return false;
     while (list.len) {
         if (!str_cut(&list, ',').len)
             return false;
@@ -120,7 +129,7 @@ static const char *read_line(struct master_key *k, struct str line)
         return "the name must have 1 to 64 visible characters of ASCII";
     if (!read_hash(hash, k->hash))
         return "behind the name \"sha256:\" and 64 hexadecimal digits are wanted";
-    if (!k->apps.len || !is_list_of_apps(k->apps))
+    if (!is_list_of_apps(k->apps))
         return "behind the hash the apps are wanted, with commas between them, or *";
     if (!k->rights)
         return "behind the apps the rights are wanted: publish, query, admin with commas between "

@@ -33,8 +33,8 @@ void map_put(struct map *m, void *item);
 void map_remove(struct map *m, const void *item);
 
 /* Walks the things a little at a time, also while others come and go: calls found(ctx, thing) for
- * the few things of some places and returns the cursor for the next call; it starts at 0 and is 0 at
- * the end. Whatever is in the map from the first call to the last is found at least once (twice,
+ * the few things of some places and returns the cursor for the next call; it starts at 0 and is 0
+ * at the end. Whatever is in the map from the first call to the last is found at least once (twice,
  * when the map changed its size in between). */
 typedef void map_found_fn(void *ctx, void *item);
 uint32_t map_scan(const struct map *m, uint32_t cursor, map_found_fn *found, void *ctx);

@@ -160,7 +160,8 @@ static void on_echo(struct cluster *c, const struct cluster_letter *l)
         cluster_settle(c);
 }
 
-static void on_heard(struct cluster *c, const struct cluster_letter *l)
+/* True: it greets, and is not repeating that. */
+static bool on_heard(struct cluster *c, const struct cluster_letter *l)
 {
     const struct member *before = members_find(&c->members, l->node);
     bool is_new = !before;
@@ -182,19 +183,21 @@ static void on_heard(struct cluster *c, const struct cluster_letter *l)
     }
     struct member *m = members_find(&c->members, l->node);
     if (!m)
-        return;
+        return false;
     /* It has lost its connection, and with it what was asked over that. */
     if (greets && !is_new && !has_greeted)
         c->local.gone(c->local.ctx, l->node, false);
     m->greets = greets;
+    return greets && !has_greeted;
 }
 
-static void on_hello(struct cluster *c, uint32_t node)
+static void on_hello(struct cluster *c, uint32_t node, bool is_first)
 {
     struct wire w = about_us(c, WIRE_WELCOME);
     struct cluster_giving giving = {c, node};
     /* Whoever is welcome knows who is not. */
-    c->local.newcomer(c->local.ctx, cluster_give_one, &giving);
+    if (is_first)
+        c->local.newcomer(c->local.ctx, cluster_give_one, &giving);
     cluster_send_to_node(c, node, &w);
 }
 
@@ -235,8 +238,7 @@ void cluster_on_node_letter(struct cluster *c, const struct cluster_letter *l)
         on_heard(c, l);
         break;
     case WIRE_HELLO:
-        on_heard(c, l);
-        on_hello(c, l->node);
+        on_hello(c, l->node, on_heard(c, l));
         break;
     case WIRE_WELCOME:
         on_heard(c, l);

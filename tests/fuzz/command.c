@@ -168,6 +168,8 @@ static void send_message(unsigned kind, unsigned user, struct str text)
             names_add(&names, str_cut(&text, ';'));
         data = buf_as_str(&names);
         break;
+    default: /* kicks are not the hub's */
+        return;
     }
     data_is_theirs = kind > MSG_SOCKET || theirs_take(data);
     struct msg *m = msg_new((enum msg_kind)kind, STR("app"), target, name, data);
