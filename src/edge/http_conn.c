@@ -300,12 +300,13 @@ static void on_gone(struct conn *c)
     mem_free(h);
 }
 
-static const struct conn_ops ops = {.on_input = on_input,
-                                    .on_stall = on_stall,
-                                    .on_drained = on_drained,
-                                    .on_gone = on_gone,
-                                    .half_close = true,
-                                    .bounds_itself = true};
+#define OPS                                                                                        \
+    .on_input = on_input, .on_stall = on_stall, .on_drained = on_drained, .on_gone = on_gone,      \
+    .half_close = true, .bounds_itself = true
+
+/* Requests that come in one read are handled in one turn, so strangers' come in small ones. */
+static const struct conn_ops stranger_ops = {OPS, .read_max = CONN_READ_STRANGER},
+                             backend_ops = {OPS};
 
 static void on_timer(struct timer *t)
 {
@@ -335,7 +336,8 @@ static void on_timer(struct timer *t)
 void http_conn_open(struct worker *w, int fd, unsigned roles)
 {
     struct http_conn *h = mem_zalloc(sizeof(*h));
-    if (conn_open(&h->conn, &w->net, fd, &ops)) {
+    const struct conn_ops *ops = roles & API_SLAVE ? &stranger_ops : &backend_ops;
+    if (conn_open(&h->conn, &w->net, fd, ops)) {
         close(fd);
         mem_free(h);
         return;

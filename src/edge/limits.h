@@ -1,10 +1,10 @@
 /* limits.h - how much of this process one address, user or app may have: connections at once, and
  * so many things a second.
  *
- * Kept in sketches of fixed size, whatever comes: each name has a cell in two tables, and the lesser
- * of both counts. Two names share both cells once in LIMITS_CELLS squared, and the hashes are seeded
- * with what nobody outside knows; shared cells can only refuse early. No locks, any thread: at the
- * very limit threads may let in one more each. */
+ * Kept in sketches of fixed size, whatever comes: each name has a cell in two tables, and the
+ * lesser of both counts. Two names share both cells once in LIMITS_CELLS squared, and the hashes
+ * are seeded with what nobody outside knows; shared cells can only refuse early. No locks, any
+ * thread: at the very limit threads may let in one more each. */
 #ifndef EDGE_LIMITS_H
 #define EDGE_LIMITS_H
 #include <stdbool.h>

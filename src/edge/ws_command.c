@@ -54,7 +54,7 @@ static void free_notes(struct proto_notes *n)
 static void hold(struct ws_conn *s, const struct proto_outcome *o, struct buf *out,
                  struct proto_notes *notes)
 {
-    struct worker *w = s->worker;
+    struct worker *w = ws_worker(s);
     if (!s->held)
         s->held = held_new(s);
     struct held_reply *r = held_add(&w->held, s->held, w->told);
@@ -77,7 +77,7 @@ static void hold(struct ws_conn *s, const struct proto_outcome *o, struct buf *o
  * the server lives is told. */
 static bool has_to_wait(const struct ws_conn *s, const struct proto_outcome *o)
 {
-    const struct worker *w = s->worker;
+    const struct worker *w = ws_worker(s);
     if (s->held)
         return !o->unordered || bus_state(w->seat) != BUS_AWAY;
     return o->subscribed && w->told > w->sure;
@@ -85,7 +85,7 @@ static bool has_to_wait(const struct ws_conn *s, const struct proto_outcome *o)
 
 void ws_on_text(struct ws_conn *s, struct str text)
 {
-    struct worker *w = s->worker;
+    struct worker *w = ws_worker(s);
     struct buf *out = ws_begin_payload(w);
     struct proto_notes notes = {0};
     bool may_wait = w->node->cluster != NULL;
@@ -122,7 +122,7 @@ static struct blob *judge(struct ws_conn *s, struct held_reply *r)
     if (!r->grants || r->grants == s->socket.grants || still_has_all(s, buf_as_str(&r->names)))
         return r->frame;
     while (names_next(&rest, &name))
-        hub_drop(s->worker->hub, &s->socket, name);
+        hub_drop(ws_worker(s)->hub, &s->socket, name);
     return r->denied;
 }
 
@@ -133,14 +133,14 @@ static void release(struct ws_conn *s, struct held_reply *r)
     ws_ensure_handshake(s);
     held->bytes -= r->frame ? held_reply_bytes(r) : 0;
     if (is_last) {
-        held_drop(held, &s->worker->held, hub_grants_pool(s->worker->hub));
+        held_drop(held, &ws_worker(s)->held, hub_grants_pool(ws_worker(s)->hub));
         s->held = NULL;
     }
-    hub_catch_up(s->worker->hub, &s->socket);
+    hub_catch_up(ws_worker(s)->hub, &s->socket);
     if (r->frame && conn_send(&s->conn, judge(s, r)))
         ws_close_slow(s);
     if (is_last && paused) {
-        s->pong_by = (uint32_t)(s->worker->loop.now_ms + s->worker->options->pong_ms);
+        s->pong_by = (uint32_t)(ws_worker(s)->loop.now_ms + ws_worker(s)->options->pong_ms);
         conn_resume(&s->conn);
     }
 }

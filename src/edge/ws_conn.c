@@ -22,7 +22,7 @@ static void log_close(const struct ws_conn *s, enum log_level level, unsigned co
     char id[HUB_SOCKET_ID_LEN];
     if (level < log_level())
         return;
-    hub_socket_id(s->worker->hub, &s->socket, id);
+    hub_socket_id(ws_worker(s)->hub, &s->socket, id);
     LOG(level, "socket_closed", LOG_STR("socket", str_make(id, sizeof(id))), LOG_INT("code", code),
         LOG_STR("reason", why));
 }
@@ -30,7 +30,7 @@ static void log_close(const struct ws_conn *s, enum log_level level, unsigned co
 /* It goes before it was closed for being slow. */
 static void forget_slow(struct ws_conn *s)
 {
-    struct ws_conn **link = &s->worker->too_slow;
+    struct ws_conn **link = &ws_worker(s)->too_slow;
     while (*link && *link != s)
         link = &(*link)->next_slow;
     if (*link)
@@ -40,12 +40,12 @@ static void forget_slow(struct ws_conn *s)
 static void leave(struct ws_conn *s)
 {
     if (s->held)
-        held_drop(s->held, &s->worker->held, hub_grants_pool(s->worker->hub));
+        held_drop(s->held, &ws_worker(s)->held, hub_grants_pool(ws_worker(s)->hub));
     s->held = NULL;
     if (!s->joined)
         return;
     s->joined = false;
-    hub_leave(s->worker->hub, &s->socket);
+    hub_leave(ws_worker(s)->hub, &s->socket);
 }
 
 void ws_close_with(struct ws_conn *s, enum log_level level, unsigned code, struct str why)
@@ -55,7 +55,7 @@ void ws_close_with(struct ws_conn *s, enum log_level level, unsigned code, struc
     log_close(s, level, code, why);
     ws_ensure_handshake(s);
     if (s->joined && !s->is_slow)
-        hub_catch_up(s->worker->hub, &s->socket);
+        hub_catch_up(ws_worker(s)->hub, &s->socket);
     struct buf frame = BUF_INIT;
     ws_frame_close(&frame, (uint16_t)code, why);
     /* What it has not begun to take although it is over its limits it will not get. */
@@ -64,7 +64,7 @@ void ws_close_with(struct ws_conn *s, enum log_level level, unsigned code, struc
     conn_finish_with(&s->conn, buf_as_str(&frame));
     buf_fini(&frame);
     leave(s);
-    timer_set(&s->worker->loop.timers, &s->timer, s->worker->loop.now_ms + WORKER_LINGER_MS);
+    timer_set(&ws_worker(s)->loop.timers, &s->timer, ws_worker(s)->loop.now_ms + WORKER_LINGER_MS);
 }
 
 void ws_conn_kick(void *worker, struct hub_socket *socket, struct str payload)
@@ -92,7 +92,7 @@ bool ws_conn_is_of_token(void *worker, const struct hub_socket *socket, struct s
 
 static void on_ping(struct ws_conn *s, struct str payload)
 {
-    struct buf *out = ws_begin_payload(s->worker);
+    struct buf *out = ws_begin_payload(ws_worker(s));
     buf_str(out, payload);
     ws_reply(s, out, WS_PONG);
 }
@@ -115,7 +115,7 @@ static void on_message(struct ws_conn *s, const struct ws_message *m)
         on_ping(s, m->data);
         break;
     case WS_PONG:
-        s->pong_by = (uint32_t)(s->worker->loop.now_ms + s->worker->options->pong_ms);
+        s->pong_by = (uint32_t)(ws_worker(s)->loop.now_ms + ws_worker(s)->options->pong_ms);
         break;
     case WS_CLOSE:
         on_close(s, m);
@@ -129,7 +129,7 @@ static void on_message(struct ws_conn *s, const struct ws_message *m)
 /* Turns a compressed message into what it was; false: the socket is closed for it. */
 static bool unpack(struct ws_conn *s, struct ws_message *m)
 {
-    struct worker *w = s->worker;
+    struct worker *w = ws_worker(s);
     if (w->inflated.cap > INFLATED_KEEP)
         buf_fini(&w->inflated);
     buf_clear(&w->inflated);
@@ -149,7 +149,7 @@ static void on_input(struct conn *c, char *data, size_t len)
     struct ws_conn *s = self(c);
     struct ws_message m;
     while (!conn_is_ending(c)) {
-        enum err e = ws_read(&s->reader, &data, &len, s->worker->options->message_max, &m);
+        enum err e = ws_read(&s->reader, &data, &len, ws_worker(s)->options->message_max, &m);
         if (e == ERR_AGAIN)
             return;
         if (e)
@@ -163,7 +163,7 @@ static void on_input(struct conn *c, char *data, size_t len)
 
 static int64_t ms_until(const struct ws_conn *s, uint32_t when)
 {
-    return (int32_t)(when - (uint32_t)s->worker->loop.now_ms);
+    return (int32_t)(when - (uint32_t)ws_worker(s)->loop.now_ms);
 }
 
 static void set_timer(struct ws_conn *s)
@@ -172,20 +172,20 @@ static void set_timer(struct ws_conn *s)
     if (ms_until(s, s->pong_by) < wait)
         wait = ms_until(s, s->pong_by);
     if (s->conn.stalled) {
-        int64_t left = s->worker->options->write_ms - conn_stalled_ms(&s->conn);
+        int64_t left = ws_worker(s)->options->write_ms - conn_stalled_ms(&s->conn);
         if (left < wait)
             wait = left;
     }
-    timer_set(&s->worker->loop.timers, &s->timer, s->worker->loop.now_ms + wait);
+    timer_set(&ws_worker(s)->loop.timers, &s->timer, ws_worker(s)->loop.now_ms + wait);
 }
 
 static void ping(struct ws_conn *s)
 {
-    const struct worker_options *o = s->worker->options;
-    s->ping_at = (uint32_t)(s->worker->loop.now_ms + o->ping_ms);
+    const struct worker_options *o = ws_worker(s)->options;
+    s->ping_at = (uint32_t)(ws_worker(s)->loop.now_ms + o->ping_ms);
     ws_ensure_handshake(s);
-    hub_catch_up(s->worker->hub, &s->socket);
-    if (conn_send(&s->conn, s->worker->ping))
+    hub_catch_up(ws_worker(s)->hub, &s->socket);
+    if (conn_send(&s->conn, ws_worker(s)->ping))
         ws_close_slow(s);
     else if (o->idle_rule && !s->socket.n_subs)
         ws_close_with(s, LOG_INFO, WS_POLICY, STR("idle: no subscription"));
@@ -195,21 +195,21 @@ static void on_timer(struct timer *t)
 {
     struct ws_conn *s = container_of(t, struct ws_conn, timer);
     if (conn_is_ending(&s->conn)) {
-        int64_t left = conn_farewell_ms(&s->conn, s->worker->options->write_ms);
+        int64_t left = conn_farewell_ms(&s->conn, ws_worker(s)->options->write_ms);
         if (left > 0)
-            timer_set(&s->worker->loop.timers, &s->timer, s->worker->loop.now_ms + left);
+            timer_set(&ws_worker(s)->loop.timers, &s->timer, ws_worker(s)->loop.now_ms + left);
         else
             conn_close(&s->conn);
         return;
     }
-    if (s->conn.stalled && conn_stalled_ms(&s->conn) >= s->worker->options->write_ms) {
+    if (s->conn.stalled && conn_stalled_ms(&s->conn) >= ws_worker(s)->options->write_ms) {
         /* It takes nothing, so it would not take a close frame either. */
         log_close(s, LOG_WARN, 1006, STR("too slow: takes nothing"));
         conn_close(&s->conn);
         return;
     }
     if (s->held && s->held->paused) /* a pong may be there, and is not read */
-        s->pong_by = (uint32_t)(s->worker->loop.now_ms + s->worker->options->pong_ms);
+        s->pong_by = (uint32_t)(ws_worker(s)->loop.now_ms + ws_worker(s)->options->pong_ms);
     if (ms_until(s, s->pong_by) <= 0)
         ws_close_with(s, LOG_INFO, WS_POLICY, STR("no pong in time"));
     else if (ms_until(s, s->ping_at) <= 0)
@@ -223,14 +223,14 @@ static void on_stall(struct conn *c)
     struct ws_conn *s = self(c);
     set_timer(s);
     if (s->joined)
-        hub_set_stalled(s->worker->hub, &s->socket, true);
+        hub_set_stalled(ws_worker(s)->hub, &s->socket, true);
 }
 
 static void on_drained(struct conn *c)
 {
     struct ws_conn *s = self(c);
     if (s->joined)
-        hub_set_stalled(s->worker->hub, &s->socket, false);
+        hub_set_stalled(ws_worker(s)->hub, &s->socket, false);
 }
 
 /* ---- life ---- */
@@ -241,14 +241,17 @@ static void on_gone(struct conn *c)
     leave(s);
     if (s->is_slow)
         forget_slow(s);
-    timer_stop(&s->worker->loop.timers, &s->timer);
+    timer_stop(&ws_worker(s)->loop.timers, &s->timer);
     ws_reader_fini(&s->reader);
-    worker_conn_gone(s->worker);
+    worker_conn_gone(ws_worker(s));
     mem_free(s);
 }
 
-static const struct conn_ops ops = {
-    .on_input = on_input, .on_stall = on_stall, .on_drained = on_drained, .on_gone = on_gone};
+static const struct conn_ops ops = {.read_max = CONN_READ_STRANGER,
+                                    .on_input = on_input,
+                                    .on_stall = on_stall,
+                                    .on_drained = on_drained,
+                                    .on_gone = on_gone};
 
 static struct grants *grants_of(struct hub *hub, const struct claims *c)
 {
@@ -272,7 +275,6 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
     struct str extensions = w->options->deflate_min ? ws_deflate_answer(offers) : STR_EMPTY;
     struct ws_conn *s = mem_zalloc(sizeof(*s));
     conn_move(&s->conn, from, &ops);
-    s->worker = w;
     s->timer.fn = on_timer;
     ws_reader_init(&s->reader);
     s->reader.deflate = extensions.len > 0;

@@ -66,7 +66,9 @@ struct blob *ws_ping_frame(void)
 
 void ws_send_handshake(struct ws_conn *s, const char accept[WS_ACCEPT_LEN], struct str extensions)
 {
-    struct buf *out = worker_scratch(s->worker);
+    /* Not the worker's: a reply may be under way in that, and find that another socket is to be
+     * caught up, whose handshake has waited. */
+    struct buf text = BUF_INIT, *out = &text;
     buf_str(out, STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Accept: "));
     buf_add(out, accept, WS_ACCEPT_LEN);
@@ -76,6 +78,7 @@ void ws_send_handshake(struct ws_conn *s, const char accept[WS_ACCEPT_LEN], stru
     }
     buf_str(out, STR("\r\n\r\n"));
     conn_send_bytes(&s->conn, buf_as_str(out));
+    buf_fini(out);
 }
 
 void ws_ensure_handshake(struct ws_conn *s)
@@ -93,8 +96,8 @@ static void mark_slow(struct ws_conn *s)
     if (s->is_slow)
         return;
     s->is_slow = true;
-    s->next_slow = s->worker->too_slow;
-    s->worker->too_slow = s;
+    s->next_slow = ws_worker(s)->too_slow;
+    ws_worker(s)->too_slow = s;
 }
 
 void ws_conn_deliver(void *worker, struct hub_socket *socket, struct blob *b, bool bulk)
@@ -120,7 +123,7 @@ bool ws_conns_write_due(void *worker)
     struct worker *w = worker;
     struct hub_due due[NET_SLICE_MAX];
     struct net_write writes[NET_SLICE_MAX];
-    unsigned n = hub_due(w->hub, due, w->net.slice);
+    unsigned n = hub_due(w->hub, due, w->net.slice, NET_SLICE_BYTES);
     for (unsigned i = 0; i < n; i++) {
         struct ws_conn *s = container_of(due[i].socket, struct ws_conn, socket);
         ws_ensure_handshake(s);
@@ -134,8 +137,8 @@ void ws_close_slow(struct ws_conn *s)
 {
     s->is_slow = true;
     LOG(LOG_WARN, "socket_too_slow", LOG_INT("queued_bytes", s->conn.queued_bytes),
-        LOG_INT("queue_bytes_max", s->worker->options->queue_bytes_max),
-        LOG_INT("queue_messages_max", s->worker->options->queue_messages_max));
+        LOG_INT("queue_bytes_max", ws_worker(s)->options->queue_bytes_max),
+        LOG_INT("queue_messages_max", ws_worker(s)->options->queue_messages_max));
     ws_close_with(s, LOG_WARN, WS_POLICY, STR("too slow: send queue full"));
 }
 
@@ -151,7 +154,7 @@ void ws_reply(struct ws_conn *s, struct buf *payload, enum ws_op op)
 {
     struct blob *b = ws_end_payload(payload, op);
     ws_ensure_handshake(s);
-    hub_catch_up(s->worker->hub, &s->socket);
+    hub_catch_up(ws_worker(s)->hub, &s->socket);
     if (conn_send(&s->conn, b))
         ws_close_slow(s);
     blob_unref(b);

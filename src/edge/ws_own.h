@@ -2,6 +2,7 @@
 #ifndef EDGE_WS_OWN_H
 #define EDGE_WS_OWN_H
 #include "base/log.h"
+#include "base/mem.h"
 #include "edge/ws_conn.h"
 #include "ws/deflate.h"
 #include "ws/frame.h"
@@ -9,7 +10,6 @@
 
 struct ws_conn {
     struct conn conn;
-    struct worker *worker;
     struct hub_socket socket;
     struct ws_reader reader;
     struct timer timer;
@@ -19,6 +19,12 @@ struct ws_conn {
     uint64_t token;            /* the hash of its jti; 0: it had none */
     bool joined, is_slow, got_close;
 };
+
+/* The connections of a thread share what is part of its worker. */
+static inline struct worker *ws_worker(const struct ws_conn *s)
+{
+    return container_of(s->conn.net, struct worker, net);
+}
 
 /* An encoder's number: a dialect, and whether messages are compressed. */
 enum { ENCODER_DEFLATE = 4 };

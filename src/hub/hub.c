@@ -246,8 +246,7 @@ static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, st
             deliver(h, e, c->subscribers[i].socket, m, bulk);
         return;
     }
-    lag_append(h, c, encoded(h, e, c->encoder, m));
-    e->n_delivered++;
+    e->n_delivered += 1 + lag_append(h, c, encoded(h, e, c->encoder, m));
     /* From the last to the first: who drains meanwhile is eager no longer, and the last one takes
      * his place. */
     for (uint32_t i = c->n_eager; i-- > 0;)

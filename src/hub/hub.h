@@ -111,7 +111,7 @@ enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel
 
 /* Carries out one message: delivers a push, changes grants (and tells the sockets after it). Kicks
  * are the host's to carry out.
- * Returns how much work it was: the deliveries that were not put off. */
+ * Returns how much work it was: the deliveries that were not put off, or were made up for. */
 uint32_t hub_dispatch(struct hub *h, const struct msg *m);
 
 /* ---- a push to a large channel is given to its subscribers later, in slices ---- */
@@ -124,8 +124,9 @@ struct hub_due { /* what one socket is to be given */
     struct blob_range ranges[HUB_RANGES]; /* valid until the hub is called with a message again */
 };
 
-/* The next sockets that are due, and what; they count as having it. 0: nobody is. */
-unsigned hub_due(struct hub *h, struct hub_due *due, unsigned max);
+/* The next sockets that are due, and what, at most `max` of them and about `max_bytes`; they count
+ * as having it. 0: nobody is. */
+unsigned hub_due(struct hub *h, struct hub_due *due, unsigned max, size_t max_bytes);
 
 /* Delivers what the socket lacks: to be called before anything of the host's own is sent to it. */
 void hub_catch_up(struct hub *h, struct hub_socket *s);

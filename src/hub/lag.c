@@ -101,12 +101,37 @@ static bool may_be_lazy(const struct hub_channel *c, const struct hub_socket *s,
     return s->n_subs == 1 && !s->stalled && (!n_lazy || c->encoder == s->encoder);
 }
 
-void lag_came(struct hub_channel *c, uint32_t place)
+/* Those who are lazy have one encoding, that of the first: when many more are eager for having
+ * another one, it is theirs from now on. Looked at each time the number of the eager has doubled.
+ */
+static void favour_encoding(struct hub *h, struct hub_channel *c, unsigned encoder)
+{
+    if (c->n_eager & (c->n_eager - 1) || c->n_eager < h->options.bulk_min ||
+        lag_n_lazy(c) > c->n_eager / 2)
+        return;
+    for (uint32_t i = 0; i < c->n; i++) {
+        struct hub_subscriber *r = &c->subscribers[i];
+        catch_up(h, c, r);
+        if (r->lacks != LAG_EAGER)
+            make_eager(c, i);
+    }
+    c->encoder = (uint8_t)encoder;
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (may_be_lazy(c, c->subscribers[i].socket, 1)) {
+            end_eager(c, i);
+            c->subscribers[i].lacks = end_of(c);
+        }
+    }
+}
+
+void lag_came(struct hub *h, struct hub_channel *c, uint32_t place)
 {
     struct hub_subscriber *r = &c->subscribers[place];
     uint32_t n_others = lag_n_lazy(c) - 1;
     if (!may_be_lazy(c, r->socket, n_others)) {
         make_eager(c, place);
+        if (c->encoder != r->socket->encoder)
+            favour_encoding(h, c, r->socket->encoder);
         return;
     }
     c->encoder = r->socket->encoder;
@@ -158,23 +183,27 @@ void lag_catch_up(struct hub *h, struct hub_socket *s)
         catch_up(h, s->subs[0].channel, &s->subs[0].channel->subscribers[s->subs[0].place]);
 }
 
-void lag_catch_up_all(struct hub *h, struct hub_channel *c)
+uint32_t lag_catch_up_all(struct hub *h, struct hub_channel *c)
 {
+    uint32_t n = c->lag ? c->lag->n_lagging : 0;
     for (uint32_t i = 0; c->lag && c->lag->n_lagging && i < c->n; i++)
         catch_up(h, c, &c->subscribers[i]);
+    return n;
 }
 
 /* ---- frames ---- */
 
-void lag_append(struct hub *h, struct hub_channel *c, struct blob *frame)
+uint32_t lag_append(struct hub *h, struct hub_channel *c, struct blob *frame)
 {
     struct hub_lag *l = c->lag ? c->lag : make(h, c);
+    uint32_t n_caught_up = 0;
     if (tail_is_full(&l->tail)) {
-        lag_catch_up_all(h, c);
+        n_caught_up = lag_catch_up_all(h, c);
         tail_trim(&l->tail, l->tail.end);
     }
     tail_append(&l->tail, frame);
     l->n_lagging = lag_n_lazy(c);
+    return n_caught_up;
 }
 
 /* The walk is through: whatever it began with has been given to all. */
@@ -185,34 +214,40 @@ static void begin_pass(struct hub_lag *l)
     l->walk = 0;
 }
 
-static void give(struct hub_lag *l, struct hub_subscriber *r, struct hub_due *due)
+/* Returns its bytes. */
+static size_t give(struct hub_lag *l, struct hub_subscriber *r, struct hub_due *due)
 {
+    size_t bytes = 0;
     const struct blob_range *ranges;
     due->socket = r->socket;
     due->n = tail_ranges(&l->tail, r->lacks, &ranges, &r->lacks);
     memcpy(due->ranges, ranges, due->n * sizeof(*ranges));
     l->n_lagging -= r->lacks == l->tail.end;
+    for (unsigned i = 0; i < due->n; i++)
+        bytes += ranges[i].to - ranges[i].from;
+    return bytes;
 }
 
 /* What was given must stay until it is written, so a batch ends with its pass. */
-static unsigned walk_on(struct hub_lag *l, struct hub_due *due, unsigned max)
+static unsigned walk_on(struct hub_lag *l, struct hub_due *due, unsigned max, size_t max_bytes)
 {
     struct hub_channel *c = l->channel;
     unsigned n = 0;
     if (l->walk >= c->n)
         begin_pass(l);
-    for (; n < max && l->n_lagging && l->walk < c->n; l->walk++) {
+    for (size_t bytes = 0; n < max && bytes < max_bytes && l->n_lagging && l->walk < c->n;
+         l->walk++) {
         struct hub_subscriber *r = &c->subscribers[l->walk];
         if (r->lacks == LAG_EAGER || r->lacks == l->tail.end)
             continue;
-        give(l, r, &due[n++]);
+        bytes += give(l, r, &due[n++]);
         if (r->lacks != l->tail.end)
             break; /* it lacks more than goes out at once: it is first in the next batch */
     }
     return n;
 }
 
-unsigned hub_due(struct hub *h, struct hub_due *due, unsigned max)
+unsigned hub_due(struct hub *h, struct hub_due *due, unsigned max, size_t max_bytes)
 {
     for (struct hub_lag *l; (l = h->first_lag);) {
         if (!l->n_lagging) {
@@ -221,7 +256,7 @@ unsigned hub_due(struct hub *h, struct hub_due *due, unsigned max)
         }
         unlink_lag(h, l);
         put_last(h, l);
-        unsigned n = walk_on(l, due, max);
+        unsigned n = walk_on(l, due, max, max_bytes);
         if (n)
             return n;
     }

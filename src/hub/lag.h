@@ -23,23 +23,24 @@ struct hub_lag { /* of a channel, while somebody lacks something */
 };
 
 /* Subscriber `place` of `c` came; is about to go; was moved there from the last place. */
-void lag_came(struct hub_channel *c, uint32_t place);
+void lag_came(struct hub *h, struct hub_channel *c, uint32_t place);
 void lag_goes(struct hub *h, struct hub_channel *c, uint32_t place);
 void lag_moved(struct hub *h, struct hub_channel *c, uint32_t place);
 
 /* The socket has got or lost a subscription, stalls or does not stall any more. */
 void lag_review(struct hub *h, struct hub_socket *s);
 
-/* Queues for the socket what it lacks. */
+/* Queues for the socket what it lacks; for all, and how many lacked something. */
 void lag_catch_up(struct hub *h, struct hub_socket *s);
-void lag_catch_up_all(struct hub *h, struct hub_channel *c);
+uint32_t lag_catch_up_all(struct hub *h, struct hub_channel *c);
 
 /* How many are lazy: those all get `frame`, in their encoding c->encoder. */
 static inline uint32_t lag_n_lazy(const struct hub_channel *c)
 {
     return c->n - c->n_eager;
 }
-void lag_append(struct hub *h, struct hub_channel *c, struct blob *frame);
+/* Returns how many had to be caught up first, as the tail was full. */
+uint32_t lag_append(struct hub *h, struct hub_channel *c, struct blob *frame);
 
 /* The channel ends. */
 void lag_drop(struct hub *h, struct hub_channel *c);

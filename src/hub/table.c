@@ -214,7 +214,7 @@ void table_subscribe(struct hub *h, struct hub_socket *s, struct hub_channel *c)
     c->subscribers[c->n++] = (struct hub_subscriber){.socket = s, .place = s->n_subs++};
     if (s->n_subs == 2)
         lag_review(h, s); /* the first one */
-    lag_came(c, c->n - 1);
+    lag_came(h, c, c->n - 1);
 }
 
 void table_unsubscribe(struct hub *h, struct hub_socket *s, uint32_t place)

@@ -1,6 +1,7 @@
 #include "net/conn.h"
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -286,7 +287,8 @@ enum err conn_send_bytes(struct conn *c, struct str bytes)
 static void read_some(struct conn *c)
 {
     struct net *n = c->net;
-    ssize_t len = n->transport->recv(c->io.fd, n->read_buffer, sizeof(n->read_buffer));
+    size_t max = c->ops->read_max ? c->ops->read_max : sizeof(n->read_buffer);
+    ssize_t len = n->transport->recv(c->io.fd, n->read_buffer, max);
     if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (len <= 0) {
@@ -424,22 +426,41 @@ static bool fits_batch(const struct conn *c)
     return c->first && queued(c) <= URING_IOV;
 }
 
+/* What is left of a slice: connections and bytes. */
+struct slice {
+    unsigned conns;
+    size_t bytes;
+};
+
+static bool is_over(const struct slice *s)
+{
+    return !s->conns || !s->bytes;
+}
+
+static void take_from(struct slice *s, size_t bytes)
+{
+    s->conns--;
+    s->bytes -= bytes < s->bytes ? bytes : s->bytes;
+}
+
 /* Writes the first of a list by itself. */
-static void write_one(struct net *n, enum conn_list list)
+static void write_one(struct net *n, enum conn_list list, struct slice *s)
 {
     struct conn *c = first_of(n, list);
+    take_from(s, c->queued_bytes);
     move_to(c, CONN_IN_NONE);
     flush(c);
 }
 
-/* Writes the first of a list with one system call, at most `max` of them; returns how many. */
-static unsigned write_batch(struct net *n, enum conn_list list, unsigned max)
+/* Writes the first of a list with one system call. */
+static void write_batch(struct net *n, enum conn_list list, struct slice *s)
 {
     struct conn *batch[URING_BATCH], *c;
     ssize_t results[URING_BATCH];
     unsigned n_batch = 0;
     /* Nothing but gathering in here: what is gathered must stay as it is. */
-    while (n_batch < max && (c = first_of(n, list)) && fits_batch(c)) {
+    while (n_batch < URING_BATCH && !is_over(s) && (c = first_of(n, list)) && fits_batch(c)) {
+        take_from(s, c->queued_bytes);
         move_to(c, CONN_IN_NONE);
         uring_send(n->uring, c->io.fd, gather(c, uring_pieces(n->uring), URING_IOV));
         batch[n_batch++] = c;
@@ -450,16 +471,15 @@ static unsigned write_batch(struct net *n, enum conn_list list, unsigned max)
             write_on(batch[i]);
         after_writing(batch[i]);
     }
-    return n_batch;
 }
 
-static unsigned write_some(struct net *n, enum conn_list list, unsigned max)
+static void write_some(struct net *n, enum conn_list list, struct slice *s)
 {
     struct conn *c = first_of(n, list);
-    if (n->uring && max > 1 && c->next && fits_batch(c) && fits_batch(c->next))
-        return write_batch(n, list, max);
-    write_one(n, list);
-    return 1;
+    if (n->uring && c->next && fits_batch(c) && fits_batch(c->next))
+        write_batch(n, list, s);
+    else
+        write_one(n, list, s);
 }
 
 /* ---- writing to many ---- */
@@ -544,8 +564,9 @@ void net_write_many(struct net *n, const struct net_write *writes, unsigned n_wr
 static void end_urgent(struct net *n)
 {
     while (first_of(n, CONN_URGENT) || first_of(n, CONN_CLOSED)) {
+        struct slice all = {UINT_MAX, SIZE_MAX};
         while (first_of(n, CONN_URGENT))
-            write_some(n, CONN_URGENT, URING_BATCH);
+            write_some(n, CONN_URGENT, &all);
         for (struct conn *c; (c = first_of(n, CONN_CLOSED));) {
             move_to(c, CONN_IN_NONE);
             let_go(c);
@@ -569,16 +590,28 @@ static void adapt_slice(struct net *n, bool more)
     n->more = more;
 }
 
-bool net_end_turn(struct net *n)
+/* Of what goes to many. True: more is left. */
+static bool write_slice(struct net *n)
 {
+    struct slice slice = {n->slice, NET_SLICE_BYTES};
     bool more = false;
-    end_urgent(n);
-    for (unsigned left = n->slice; left && first_of(n, CONN_BULK);)
-        left -= write_some(n, CONN_BULK, left);
+    while (!is_over(&slice) && first_of(n, CONN_BULK))
+        write_some(n, CONN_BULK, &slice);
     if (n->write_more)
         more = n->write_more(n->ctx);
     end_urgent(n);
-    more = more || first_of(n, CONN_BULK);
+    return more || first_of(n, CONN_BULK);
+}
+
+bool net_end_turn(struct net *n)
+{
+    end_urgent(n);
+    int64_t now_us = n->loop->had_input ? loop_clock_us() : 0;
+    int64_t took_us = n->loop->had_input ? (now_us - n->loop->now_us) / 2 : 0;
+    int64_t until_us = now_us + (took_us < NET_SHARE_MAX_US ? took_us : NET_SHARE_MAX_US);
+    bool more = write_slice(n);
+    while (more && took_us && loop_clock_us() < until_us)
+        more = write_slice(n);
     adapt_slice(n, more);
     return more;
 }

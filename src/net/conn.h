@@ -24,7 +24,13 @@ enum {
      * much, since larger batches cost the kernel less. */
     NET_SLICE = 16,
     NET_SLICE_MAX = 128,
-    CONN_READ_BYTES = 64 * 1024,  /* the one read buffer of a thread */
+    NET_SLICE_BYTES = 256 * 1024,
+    /* With input coming in all the time slices go on for half as long as the rest of the turn took:
+     * so a fan-out has a third of the time at least, whatever else there is to do. */
+    NET_SHARE_MAX_US = 10000,
+    CONN_READ_BYTES = 64 * 1024, /* the one read buffer of a thread; */
+    CONN_READ_STRANGER =
+        16384, /* what a stranger's connection has read at once, all to be handled */
     CONN_FAREWELL_STEP_MS = 1000, /* how often an ending connection with output is looked at */
     CONN_IOV = 256,               /* blobs in one gathered write */
     /* Input thrown away after conn_finish, before giving up: a client may be in the middle of a
@@ -62,6 +68,8 @@ struct conn_ops {
     void (*on_gone)(struct conn *c);
     /* A peer that has ended its side still gets what is queued (HTTP); without, it is over. */
     bool half_close;
+    /* Bytes taken in one read; 0: CONN_READ_BYTES. */
+    unsigned read_max;
     /* The owner does not go on before its peer has taken what is queued, so no limit is needed. */
     bool bounds_itself;
 };
@@ -108,8 +116,9 @@ void net_init(struct net *n, struct loop *loop, unsigned queue_messages_max,
               size_t queue_bytes_max);
 void net_fini(struct net *n); /* after every connection is gone */
 
-/* The turn's end: writes what was gathered, of what goes to many a slice (net->slice connections),
- * and lets go of what was closed. True: some of that is left, for the next turn. */
+/* The turn's end: writes what was gathered, of what goes to many a slice (net->slice connections,
+ * about NET_SLICE_BYTES), or some, and lets go of what was closed. True: some of that is left, for
+ * the next turn. */
 bool net_end_turn(struct net *n);
 void net_end_turns(struct net *n); /* until nothing is left */
 

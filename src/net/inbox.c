@@ -96,6 +96,11 @@ unsigned inbox_read(struct inbox *b, unsigned budget, letter_fn *read_one, void 
     return n;
 }
 
+bool inbox_has_unread(struct inbox *b)
+{
+    return b->taken || atomic_load(&b->newest);
+}
+
 void inbox_empty(struct inbox *b, letter_fn *read_one, void *reader)
 {
     /* More than once: what was taken and not read yet comes before what was posted since. */
@@ -106,7 +111,7 @@ void inbox_empty(struct inbox *b, letter_fn *read_one, void *reader)
 bool inbox_sleep(struct inbox *b)
 {
     atomic_store(&b->asleep, true);
-    return b->taken || atomic_load(&b->newest);
+    return inbox_has_unread(b);
 }
 
 void inbox_wake(struct inbox *b)

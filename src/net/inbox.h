@@ -37,6 +37,9 @@ unsigned inbox_read(struct inbox *b, unsigned budget, letter_fn *read_one, void 
 /* Gives read_one all that is left, for an inbox that nobody posts to any more. */
 void inbox_empty(struct inbox *b, letter_fn *read_one, void *reader);
 
+/* Whether something waits for the reader. */
+bool inbox_has_unread(struct inbox *b);
+
 /* The reader is about to sleep on inbox_fd (readable: a letter came). True: letters wait, do not
  * sleep. After waking it calls inbox_wake, and inbox_silence if inbox_fd was readable. */
 bool inbox_sleep(struct inbox *b);

@@ -1,8 +1,8 @@
 /* loop.h - one thread's event loop: level-triggered epoll, a timer wheel, an inbox.
  *
- * A turn: wait; letters; input of each ready descriptor; timers; letters; then the turn's end,
- * where gathered output is written and what was closed is freed. Nothing is freed while a turn goes
- * on, so a function may close anything, itself included. */
+ * A turn: wait; letters; input of some ready descriptors; timers; letters, for as long as the input
+ * took; then the turn's end, where gathered output is written and what was closed is freed. Nothing
+ * is freed while a turn goes on, so a function may close anything, itself included. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 #include <stdbool.h>
@@ -31,7 +31,8 @@ struct loop {
     bool stopping;
     bool busy;      /* work is left: the next turn does not wait */
     bool had_input; /* this turn: letters or descriptors that were ready */
-    int64_t now_ms; /* monotonic; taken once a turn, after waiting */
+    int64_t now_us; /* monotonic; taken once a turn, after waiting; */
+    int64_t now_ms; /* the same moment */
     double now_s;   /* unix time; the same moment */
     struct timer_wheel timers;
     struct inbox *inbox; /* borrowed */

@@ -57,7 +57,7 @@ static void deliver_range(void *ctx, struct hub_socket *s, const struct blob_ran
 static void give_all_due(void)
 {
     struct hub_due due[3];
-    for (unsigned n; (n = hub_due(hub, due, 3));) {
+    for (unsigned n; (n = hub_due(hub, due, 3, SIZE_MAX));) {
         for (unsigned i = 0; i < n; i++) {
             for (unsigned k = 0; k < due[i].n; k++)
                 deliver_range(clients, due[i].socket, &due[i].ranges[k]);

@@ -151,7 +151,7 @@ static void push(enum msg_kind kind, const char *target, struct str data)
 static bool give_some(unsigned max)
 {
     struct hub_due due[SOCKETS];
-    unsigned n = hub_due(hub, due, max);
+    unsigned n = hub_due(hub, due, max, SIZE_MAX);
     for (unsigned i = 0; i < n; i++) {
         for (unsigned k = 0; k < i; k++)
             assert_ptr_not_equal(due[i].socket, due[k].socket);
@@ -255,13 +255,14 @@ static void joins_what_comes_meanwhile(void **unused)
     push(MSG_CHANNEL, "a", STR("1"));
     assert_true(give_some(4));
     push(MSG_CHANNEL, "a", STR("2"));
-    assert_int_equal(hub_due(hub, due, SOCKETS), SOCKETS - 4); /* a batch ends with its pass */
+    assert_int_equal(hub_due(hub, due, SOCKETS, SIZE_MAX),
+                     SOCKETS - 4); /* a batch ends with its pass */
     for (unsigned i = 0; i < SOCKETS - 4; i++) {
         assert_int_equal(due[i].n, 1);
         assert_int_equal(due[i].ranges[0].to - due[i].ranges[0].from, 8);
         deliver_range(NULL, due[i].socket, due[i].ranges);
     }
-    assert_int_equal(hub_due(hub, due, SOCKETS), 4);
+    assert_int_equal(hub_due(hub, due, SOCKETS, SIZE_MAX), 4);
     for (unsigned i = 0; i < 4; i++)
         deliver_range(NULL, due[i].socket, due[i].ranges);
     give_all();
@@ -317,6 +318,49 @@ static void holds_nothing_when_all_have_it(void **unused)
 
 #define WITH_HUB(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void a_batch_has_about_so_many_bytes(void **unused)
+{
+    (void)unused;
+    struct hub_due due[SOCKETS];
+    for (unsigned i = 0; i < SOCKETS; i++) {
+        join(&clients[i], "", 0);
+        assert_int_equal(hub_subscribe(hub, &clients[i].socket, STR("c")), ERR_OK);
+    }
+    push(MSG_CHANNEL, "c", STR("12345678")); /* 11 bytes with what stands around */
+    unsigned sizes[] = {1, 1, 2, 6};
+    const size_t bytes[] = {1, 11, 12, SIZE_MAX};
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(hub_due(hub, due, SOCKETS, bytes[i]), sizes[i]);
+        for (unsigned k = 0; k < sizes[i]; k++)
+            take_range(due[k].socket, &due[k].ranges[0]);
+    }
+    give_all();
+}
+
+/* One of another encoding that was there first does not make all who come later eager. */
+static void the_encoding_of_most_is_the_lazy_one(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < SOCKETS; i++) {
+        join(&clients[i], "", i ? 1 : 0);
+        assert_int_equal(hub_subscribe(hub, &clients[i].socket, STR("c")), ERR_OK);
+        push(MSG_CHANNEL, "c", STR("x"));
+        check();
+    }
+    const struct hub_channel *c = clients[0].socket.subs[0].channel;
+    assert_int_equal(c->encoder, 1);
+    assert_int_equal(c->n_eager, 1);
+    push(MSG_CHANNEL, "c", STR("y"));
+    check();
+    give_all();
+    /* The last one is back where it was when the others have gone. */
+    for (unsigned i = 1; i < SOCKETS; i++)
+        leave(&clients[i]);
+    push(MSG_CHANNEL, "c", STR("z"));
+    check();
+    give_all();
+}
+
 int main(void)
 {
     hash_seed();
@@ -326,6 +370,8 @@ int main(void)
         WITH_HUB(bounds_what_is_kept),
         WITH_HUB(takes_turns_among_channels),
         WITH_HUB(holds_nothing_when_all_have_it),
+        WITH_HUB(a_batch_has_about_so_many_bytes),
+        WITH_HUB(the_encoding_of_most_is_the_lazy_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

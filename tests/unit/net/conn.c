@@ -1303,6 +1303,7 @@ static void slices_grow_while_nothing_interrupts(void **unused)
         net.loop->had_input = true; /* what began the fan-out */
         for (bool more = true; more; turns++) {
             unsigned calls = script.calls, before = net.slice;
+            net.loop->now_us = loop_clock_us() + 1000; /* all else has taken no time */
             more = net_end_turn(&net);
             assert_in_range(script.calls - calls, 1, before);
             net.loop->had_input = interrupts;
@@ -1316,6 +1317,55 @@ static void slices_grow_while_nothing_interrupts(void **unused)
         assert_int_equal(net.slice, expected);
     }
     assert_int_equal(net.slice, NET_SLICE);
+    for (unsigned i = 0; i < N; i++)
+        end(owners[i], peers[i]);
+    blob_unref(b);
+}
+
+/* Whatever else there is to do, a fan-out has a third of the time. */
+static void slices_go_on_as_long_as_the_rest_took(void **unused)
+{
+    (void)unused;
+    enum { N = 3 * NET_SLICE };
+    int peers[N];
+    struct owner *owners[N];
+    struct blob *b = blob_of(STR("1"));
+    for (unsigned i = 0; i < N; i++) {
+        owners[i] = open_conn(&peers[i]);
+        assert_int_equal(conn_send_bulk(&owners[i]->conn, b), ERR_OK);
+    }
+    net.loop->had_input = true;
+    net.loop->now_us = loop_clock_us() - 60 * 1000000ll; /* capped */
+    int64_t before = loop_clock_us();
+    unsigned calls = script.calls;
+    bool more = net_end_turn(&net);
+    /* Unless the machine has stood still meanwhile. */
+    assert_true(loop_clock_us() - before >= NET_SHARE_MAX_US || script.calls == calls + N);
+    assert_int_equal(more, script.calls < calls + N);
+    net_end_turns(&net);
+    for (unsigned i = 0; i < N; i++)
+        end(owners[i], peers[i]);
+    blob_unref(b);
+}
+
+static void a_slice_has_so_many_bytes(void **unused)
+{
+    (void)unused;
+    enum { N = 10, BYTES = NET_SLICE_BYTES / 2 };
+    static char bytes[BYTES];
+    int peers[N];
+    struct owner *owners[N];
+    struct blob *b = blob_of(str_make(bytes, BYTES));
+    net.queue_bytes_max = 2 * BYTES;
+    for (unsigned i = 0; i < N; i++) {
+        owners[i] = open_conn(&peers[i]);
+        assert_int_equal(conn_send_bulk(&owners[i]->conn, b), ERR_OK);
+    }
+    for (unsigned done = 2; done <= N; done += 2) {
+        unsigned calls = script.calls;
+        assert_int_equal(net_end_turn(&net), done < N);
+        assert_int_equal(script.calls, calls + 2);
+    }
     for (unsigned i = 0; i < N; i++)
         end(owners[i], peers[i]);
     blob_unref(b);
@@ -1462,6 +1512,8 @@ int main(void)
         WITH_NET(gathers_more_than_one_call_takes),
         WITH_NET(writes_what_goes_to_many_in_slices),
         WITH_NET(slices_grow_while_nothing_interrupts),
+        WITH_NET(slices_go_on_as_long_as_the_rest_took),
+        WITH_NET(a_slice_has_so_many_bytes),
         WITH_NET(forgets_who_closes_while_it_waits_for_its_slice),
         WITH_NET(writes_to_many_with_one_call),
         WITH_NET(writes_many_now),
