@@ -1,6 +1,9 @@
 // Where and of what the figures are.
 import { execFileSync, spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
 import os from 'node:os';
+import path from 'node:path';
 import { createRequire } from 'node:module';
 import { programs, root } from './servers.mjs';
 
@@ -34,6 +37,16 @@ export function peers() {
     ws: version,
     node: process.versions.node,
   };
+}
+
+/** What measures: a hash of the bench's own files, the generator and the floor. */
+export function tools() {
+  const lib = path.join(root, 'bench/lib');
+  const own = fs.readdirSync(lib).map((name) => path.join(lib, name));
+  const hash = crypto.createHash('sha256');
+  for (const file of [path.join(root, 'bench/field'), ...own.sort(), programs.fanload, programs.limit])
+    if (fs.existsSync(file)) hash.update(fs.readFileSync(file));
+  return hash.digest('hex');
 }
 
 /** The commit, and what was built of it: results of the same sources may stand in one table. */

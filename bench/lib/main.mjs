@@ -2,9 +2,9 @@
 // bench/field.
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { watched } from './cpu.mjs';
-import { machine, peers, source } from './machine.mjs';
+import { machine, peers, source, tools } from './machine.mjs';
 import { measure } from './measure.mjs';
 import { costPlot, latencyPlot } from './plots.mjs';
 import { markdown, replaced } from './report.mjs';
@@ -34,12 +34,14 @@ function options() {
   return { ...values, rounds, chosen };
 }
 
-/** The results so far, without those of the chosen rows; none if they are of other sources, or of
- *  short runs where these are not. */
+/** The results so far, without those of the chosen rows; none if they are of other sources, benches,
+ *  generators, peers or machines, or of short runs where these are not: one heading stands above all. */
 function resumed(head, chosen) {
   let old = { runs: [] };
   if (fs.existsSync(resultsFile)) old = JSON.parse(fs.readFileSync(resultsFile, 'utf8'));
-  const fits = ['tree', 'quick'].every((key) => old[key] === head[key]);
+  const fits = ['tree', 'tools', 'machine', 'peers', 'quick'].every((key) =>
+    isDeepStrictEqual(old[key], head[key]),
+  );
   const runs = fits ? old.runs.filter((run) => !chosen.some((row) => row.id === run.row)) : [];
   return { ...head, runs };
 }
@@ -125,6 +127,7 @@ async function main() {
       date: new Date().toISOString().slice(0, 10),
       machine: machine(),
       peers: peers(),
+      tools: tools(),
       ...source(),
     };
     results = resumed({ ...head, quick: chosen.quick }, chosen.chosen);
