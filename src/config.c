@@ -46,7 +46,34 @@ static const struct option options[] = {
     {SERVERS, "bans-file", "GUSHER_BANS_FILE", NULL, TEXT, AT(bans_file), 0, 0, "FILE",
      "Where bans are kept over a restart. Without it they are gone when the last node ends."},
     {SERVERS, "public-pem-file", "GUSHER_PUBLIC_PEM_FILE", NULL, TEXT, AT(public_pem_file), 0, 0,
-     "FILE", "RSA public key or certificate (PEM) that verifies JWTs. Needed unless --dev."},
+     "FILE",
+     "Public keys or certificates (PEM) that verify JWTs: RSA, EC, Ed25519. One source of keys is "
+     "needed unless --dev; all are read again at SIGHUP."},
+    {SERVERS, "public-pem-folder", "GUSHER_PUBLIC_PEM_FOLDER", NULL, TEXT, AT(public_pem_folder), 0,
+     0, "FOLDER",
+     "The same, every *.pem in it; a file's name without .pem is the kid of its keys."},
+    {SERVERS, "jwks-file", "GUSHER_JWKS_FILE", NULL, TEXT, AT(jwks_file), 0, 0, "FILE",
+     "The same as a JSON Web Key Set."},
+    {SERVERS, "jwks-url", "GUSHER_JWKS_URL", NULL, TEXT, AT(jwks_url), 0, 0, "URL",
+     "The same from an http(s) address, asked again and again; when it does not answer, what it "
+     "said "
+     "before stays."},
+    {SERVERS, "jwks-refresh", "GUSHER_JWKS_REFRESH", "300", NUMBER, AT(jwks_refresh), 1, 86400,
+     "SECONDS", "How often --jwks-url is asked."},
+    {SERVERS, "jwt-audience", "GUSHER_JWT_AUDIENCE", NULL, LIST, AT(jwt_audiences), 0, 0, "TEXT",
+     "A JWT's aud must hold this, or another one of these. Repeatable; commas in the variable."},
+    {SERVERS, "jwt-issuer", "GUSHER_JWT_ISSUER", NULL, LIST, AT(jwt_issuers), 0, 0, "TEXT",
+     "A JWT's iss must be this, or another one of these. Repeatable; commas in the variable."},
+    {SERVERS, "jwt-leeway", "GUSHER_JWT_LEEWAY", "0", NUMBER, AT(jwt_leeway), 0, 3600, "SECONDS",
+     "How far the clock of whoever signs JWTs may be off: for exp, nbf and iat."},
+    {CONFIG_ALL | CONFIG_SLAVE, "allow-origin", "GUSHER_ALLOW_ORIGIN", NULL, LIST,
+     AT(allowed_origins), 0, 0, "ORIGIN",
+     "Pages that may connect: https://shop.example, or https://*.shop.example for any one label. "
+     "Repeatable; commas in the variable. Default: all pages."},
+    {CONFIG_ALL | CONFIG_SLAVE, "enforce-exp", "GUSHER_ENFORCE_EXP", "off", SWITCH, AT(enforce_exp),
+     0, 0, "on|off", "Close a socket (4001) when the JWT that opened or refreshed it expires."},
+    {CONFIG_ALL | CONFIG_SLAVE, "exp-warning", "GUSHER_EXP_WARNING", "60", NUMBER, AT(exp_warning),
+     0, 86400, "SECONDS", "With --enforce-exp: how long before that a socket is told. 0: never."},
     {SERVERS, "workers", "GUSHER_WORKERS", "0", NUMBER, AT(workers), 0, 64, "N",
      "Threads that serve. 0: as many as there are cores this process may use."},
     {CONFIG_ALL | CONFIG_SLAVE, "receive-max-message-size", "GUSHER_RECEIVE_MAX_MESSAGE_SIZE",
@@ -292,37 +319,63 @@ static bool is_one_of(const char *text, const char *choices)
     return false;
 }
 
-/* `source` names where the text came from: "--workers" or "GUSHER_WORKERS". */
-static bool set(struct config *c, const struct option *o, const char *text, const char *source)
+/* Where a value comes from, weakest first. */
+enum source { FROM_DEFAULT, FROM_ENV_FILE, FROM_ENV, FROM_FLAG };
+
+static bool add_to_list(struct config_list *list, const char *text, enum source source,
+                        const char *name)
+{
+    if (list->source != (int)source)
+        *list = (struct config_list){.source = (int)source};
+    if (list->n == CONFIG_LIST_MAX)
+        return complain("%s may stand at most %d times", name, CONFIG_LIST_MAX);
+    list->items[list->n++] = text;
+    return true;
+}
+
+/* The items of a variable stand between commas; blanks around them, and items without anything in
+ * them, say nothing. */
+static bool set_list(struct config *c, const struct option *o, const char *text, enum source source)
+{
+    struct str rest = str_of(text);
+    struct config_list *list = (struct config_list *)((char *)c + o->offset);
+    *list = (struct config_list){.source = (int)source};
+    while (rest.len) {
+        struct str item = str_trim(str_cut(&rest, ','));
+        if (item.len && !add_to_list(list, keep(c, item.p, item.len), source, o->env))
+            return false;
+    }
+    return true;
+}
+
+/* `name` is how the text came: "--workers" or "GUSHER_WORKERS". */
+static bool set(struct config *c, const struct option *o, const char *text, enum source source,
+                const char *name)
 {
     void *field = (char *)c + o->offset;
     char *end;
     switch (o->type) {
     case TEXT:
         if (strchr(o->value, '|') && !is_one_of(text, o->value))
-            return complain("%s must be one of %s, not \"%s\"", source, o->value, text);
+            return complain("%s must be one of %s, not \"%s\"", name, o->value, text);
         *(const char **)field = text;
         return true;
     case NUMBER:
         errno = 0;
         long n = strtol(text, &end, 10);
         if (errno || end == text || *end || n < o->min || n > o->max)
-            return complain("%s must be a whole number from %ld to %ld, not \"%s\"", source, o->min,
+            return complain("%s must be a whole number from %ld to %ld, not \"%s\"", name, o->min,
                             o->max, text);
         *(long *)field = n;
         return true;
     case SWITCH:
         if (!is_one_of(text, "on|off|true|false|1|0"))
-            return complain("%s must be on or off, not \"%s\"", source, text);
+            return complain("%s must be on or off, not \"%s\"", name, text);
         *(bool *)field = is_one_of(text, "on|true|1");
         return true;
-    case LIST: {
-        struct config_list *list = field;
-        if (list->n == CONFIG_LIST_MAX)
-            return complain("%s may stand at most %d times", source, CONFIG_LIST_MAX);
-        list->items[list->n++] = text;
-        return true;
-    }
+    case LIST:
+        return source == FROM_FLAG ? add_to_list(field, text, source, name)
+                                   : set_list(c, o, text, source);
     }
     return false;
 }
@@ -342,7 +395,7 @@ static bool set_defaults(struct config *c, enum config_command command)
 {
     for (unsigned i = 0; i < N_OPTIONS; i++) {
         const struct option *o = &options[i];
-        if (o->commands & command && o->standard && !set(c, o, o->standard, o->flag))
+        if (o->commands & command && o->standard && !set(c, o, o->standard, FROM_DEFAULT, o->flag))
             return false;
     }
     return true;
@@ -355,13 +408,13 @@ static void warn_unknown(struct str name)
 }
 
 static bool set_by_env_name(struct config *c, enum config_command command, struct str name,
-                            const char *value)
+                            const char *value, enum source source)
 {
     bool known = by_env(name) || str_eq(name, STR("GUSHER_ENV_FILE"));
     for (unsigned i = 0; i < N_OPTIONS; i++) {
         const struct option *o = &options[i];
         if (o->commands & command && o->env && str_eq(str_of(o->env), name))
-            return set(c, o, value, o->env);
+            return set(c, o, value, source, o->env);
     }
     if (!known && str_starts(name, STR("GUSHER_")))
         warn_unknown(name);
@@ -393,7 +446,7 @@ static bool read_env_file(struct config *c, enum config_command command, const c
         if (value.len >= 2 && (value.p[0] == '"' || value.p[0] == '\'') &&
             value.p[value.len - 1] == value.p[0])
             value = str_make(value.p + 1, value.len - 2);
-        ok = set_by_env_name(c, command, name, keep(c, value.p, value.len));
+        ok = set_by_env_name(c, command, name, keep(c, value.p, value.len), FROM_ENV_FILE);
     }
     free(line);
     fclose(f);
@@ -406,7 +459,7 @@ static bool read_environment(struct config *c, enum config_command command)
         const char *equals = strchr(*e, '=');
         if (!equals || strncmp(*e, "GUSHER_", 7) != 0)
             continue;
-        if (!set_by_env_name(c, command, str_make(*e, (size_t)(equals - *e)), equals + 1))
+        if (!set_by_env_name(c, command, str_make(*e, (size_t)(equals - *e)), equals + 1, FROM_ENV))
             return false;
     }
     return true;
@@ -444,7 +497,7 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
 {
     char *arg = argv[*i];
     if (command == CONFIG_SUBSCRIBE && arg[0] != '-')
-        return set(c, by_flag(command, STR("channel")), arg, "a channel");
+        return set(c, by_flag(command, STR("channel")), arg, FROM_FLAG, "a channel");
     if (strncmp(arg, "--", 2) != 0 && strcmp(arg, "-e") != 0)
         return complain("unexpected argument \"%s\"; see gusher %s --help", arg,
                         config_command_name(command));
@@ -465,7 +518,7 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
         snprintf(source, sizeof(source), "--%s", o->flag);
     if (!value && o && o->type == SWITCH &&
         (*i + 1 == argc || !is_one_of(argv[*i + 1], "on|off|true|false|1|0")))
-        return set(c, o, "on", source);
+        return set(c, o, "on", FROM_FLAG, source);
     if (!value && ++*i == argc)
         return complain("%s needs a value", arg);
     if (!value)
@@ -474,7 +527,7 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
         *env_file = value;
         return true;
     }
-    return set(c, o, counts ? hide(c, o, value) : value, source);
+    return set(c, o, counts ? hide(c, o, value) : value, FROM_FLAG, source);
 }
 
 static void print_help(enum config_command command)

@@ -12,6 +12,7 @@ enum { CONFIG_LIST_MAX = 64 };
 struct config_list {
     const char *items[CONFIG_LIST_MAX];
     unsigned n;
+    int source; /* that the items are from: a stronger one replaces them */
 };
 
 /* What the commands are told. Texts live as long as the config. */
@@ -19,6 +20,10 @@ struct config {
     /* all, slave, master */
     const char *api_listen, *api_uri_prefix, *master_api_listen, *master_uri_prefix;
     const char *public_pem_file, *state_dir, *log_level, *log_format;
+    const char *public_pem_folder, *jwks_file, *jwks_url;
+    struct config_list jwt_audiences, jwt_issuers, allowed_origins;
+    long jwks_refresh, jwt_leeway, exp_warning;
+    bool enforce_exp;
     const char *nats, *nats_creds, *nats_ca_file, *nats_prefix, *ticket_secret, *remote_url;
     long nats_wait;
     long workers, receive_max_message_size, max_subscriptions;

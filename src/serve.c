@@ -8,15 +8,16 @@
 #include <unistd.h>
 #include "auth/trust.h"
 #include "base/log.h"
-#include "cli/devkeys.h"
 #include "cli/token.h"
 #include "edge/server.h"
+#include "load.h"
 #include "privilege.h"
 #include "run.h"
 
 enum {
-    PEM_BYTES_MAX = 64 * 1024,
     MESSAGE_MAX = 16 << 20,      /* of a client, whatever the options say */
+    REFRESH_MESSAGE_MIN = 1024,  /* bytes of a gusher.refresh with a small JWT */
+    JWKS_AGAIN_MS = 30 * 1000,   /* after a failure, unless --jwks-refresh is less */
     SLAVE_BODY_MAX = 256 * 1024, /* a JWT and what may stand around it */
 };
 
@@ -86,67 +87,16 @@ static void fill_options(struct server_options *o, const struct config *c)
     w->deflate_min = (size_t)c->deflate_min;
     w->io_uring = c->io_uring;
     w->idle_rule = c->idle_rule;
+    w->api.enforce_exp = c->enforce_exp;
+    w->exp_warning_s = (unsigned)c->exp_warning;
     w->subscriptions_max = (unsigned)c->max_subscriptions;
 }
 
-static struct keys *load_keys(const struct config *c, struct buf *private_pem, char *why,
-                              size_t why_len)
-{
-    struct buf pem = BUF_INIT;
-    struct keys *keys = NULL;
-    char folder[4096];
-    bool ok;
-    if (c->dev) {
-        run_state_folder(c, folder, sizeof(folder));
-        ok = devkeys_ensure(folder, private_pem, &pem, why, why_len) == ERR_OK;
-    } else {
-        ok = run_read_file(c->public_pem_file, PEM_BYTES_MAX, &pem, why, why_len);
-    }
-    if (ok && keys_from_pem(&keys, buf_as_str(&pem), why, why_len))
-        keys = NULL;
-    buf_fini(&pem);
-    return keys;
-}
-
-static bool load_master_keys(const struct config *c, struct master_keys **out, char *why,
-                             size_t why_len)
-{
-    struct buf text = BUF_INIT;
-    char detail[256];
-    *out = NULL;
-    if (!c->master_keys_file)
-        return true;
-    bool ok = run_read_file(c->master_keys_file, MASTER_KEYS_FILE_MAX, &text, why, why_len);
-    if (ok && master_keys_parse(out, buf_as_str(&text), detail, sizeof(detail))) {
-        snprintf(why, why_len, "%s, %s", c->master_keys_file, detail);
-        ok = false;
-    }
-    buf_fini(&text);
-    return ok;
-}
-
-/* All that decides who may do what. NULL: `why` says what is wrong. */
-static struct trust *load_trust(const struct config *c, struct buf *private_pem, char *why,
-                                size_t why_len)
-{
-    struct master_keys *master_keys;
-    struct keys *keys = load_keys(c, private_pem, why, why_len);
-    if (!keys)
-        return NULL;
-    if (!load_master_keys(c, &master_keys, why, why_len)) {
-        keys_free(keys);
-        return NULL;
-    }
-    return trust_new(keys, master_keys);
-}
-
 /* What is wrong with the files changes nothing. */
-static void reload(const struct config *c, struct server *server)
+static void reload(struct load *l, struct server *server)
 {
     char why[512];
-    struct buf private_pem = BUF_INIT;
-    struct trust *trust = load_trust(c, &private_pem, why, sizeof(why));
-    buf_fini(&private_pem);
+    struct trust *trust = load_trust(l, why, sizeof(why));
     if (!trust) {
         LOG(LOG_ERROR, "not_reloaded", LOG_CSTR("reason", why));
         return;
@@ -205,16 +155,65 @@ static void served_signals(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
-/* Waits for SIGTERM or SIGINT, and reads the files again at SIGHUP. From the end on a second one
- * ends the process at once. */
-static void serve_signals(const struct config *c, struct server *server)
+/* Whether a signal waits that ends the process: what takes long looks here. */
+static bool is_to_stop(void)
+{
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1;
+}
+
+/* The next signal of the set; 0: none has come until `due_ms` (by loop_clock_ms; 0: waits on). */
+static int next_signal(const sigset_t *set, int64_t due_ms)
+{
+    int64_t left_ms = due_ms - loop_clock_ms();
+    if (left_ms < 0)
+        left_ms = 0;
+    const struct timespec wait = {.tv_sec = left_ms / 1000, .tv_nsec = left_ms % 1000 * 1000000};
+    int number = sigtimedwait(set, NULL, due_ms ? &wait : NULL);
+    return number > 0 ? number : 0;
+}
+
+/* Asks --jwks-url, and gives the workers what it says; returns when to ask again. */
+static int64_t refresh_jwks(struct load *l, struct server *server)
+{
+    int64_t wait_ms = l->config->jwks_refresh * 1000;
+    struct trust *trust;
+    bool ok = load_refresh_jwks(l, is_to_stop, &trust);
+    if (trust)
+        server_trust(server, trust);
+    trust_unref(trust);
+    if (!ok && wait_ms > JWKS_AGAIN_MS)
+        wait_ms = JWKS_AGAIN_MS;
+    return loop_clock_ms() + wait_ms;
+}
+
+static int64_t first_refresh_ms(const struct load *l)
+{
+    int64_t wait_ms = l->config->jwks_refresh * 1000;
+    if (!l->config->jwks_url)
+        return 0;
+    if (!l->jwks.len && wait_ms > JWKS_AGAIN_MS)
+        wait_ms = JWKS_AGAIN_MS;
+    return loop_clock_ms() + wait_ms;
+}
+
+/* Waits for SIGTERM or SIGINT. At SIGHUP the files are read again, and at that and from time to
+ * time --jwks-url is asked; the files come first, as the address may be slow to answer. From the
+ * end on a second signal ends the process at once. */
+static void serve_signals(struct load *l, struct server *server)
 {
     sigset_t set;
     int signal_number = 0;
+    int64_t refresh_ms = first_refresh_ms(l);
     served_signals(&set);
     while (signal_number != SIGTERM && signal_number != SIGINT) {
-        if (sigwait(&set, &signal_number) == 0 && signal_number == SIGHUP)
-            reload(c, server);
+        signal_number = next_signal(&set, refresh_ms);
+        if (signal_number == SIGHUP)
+            reload(l, server);
+        bool is_due = signal_number == SIGHUP || loop_clock_ms() >= refresh_ms;
+        if (refresh_ms && is_due)
+            refresh_ms = refresh_jwks(l, server);
     }
     LOG(LOG_INFO, "stopping", LOG_CSTR("signal", signal_number == SIGTERM ? "TERM" : "INT"));
     signal(SIGTERM, SIG_DFL);
@@ -265,9 +264,9 @@ static int make_tickets(struct tickets **out, const struct config *c)
                                                : 0;
 }
 
-static int serve(const struct config *c, struct server_options *o, struct trust *trust,
-                 struct str private_pem, const char *program)
+static int serve(struct load *l, struct server_options *o, struct trust *trust, const char *program)
 {
+    const struct config *c = l->config;
     char why[512];
     struct tickets *tickets;
     struct bans *bans;
@@ -288,8 +287,8 @@ static int serve(const struct config *c, struct server_options *o, struct trust 
             run_fail(1, why);
         } else {
             log_ready(o);
-            if (!c->dev || print_dev_help(c, o, private_pem, program)) {
-                serve_signals(c, server);
+            if (!c->dev || print_dev_help(c, o, buf_as_str(&l->private_pem), program)) {
+                serve_signals(l, server);
                 code = 0;
             }
             server_stop(server);
@@ -382,17 +381,24 @@ static int check_cluster(const struct config *c, enum config_command command)
     return c->nats && cluster_check(&o, why, sizeof(why)) ? run_fail(EXIT_USAGE, why) : 0;
 }
 
+/* A socket that is to be refreshed must be able to say so. */
+static void warn_of_refresh(const struct config *c)
+{
+    if (c->enforce_exp && c->receive_max_message_size &&
+        c->receive_max_message_size < REFRESH_MESSAGE_MIN)
+        LOG(LOG_WARN, "refresh_does_not_fit", LOG_INT("bytes", c->receive_max_message_size),
+            LOG_CSTR("reason", "--enforce-exp is on, and a gusher.refresh with its JWT is longer "
+                               "than --receive-max-message-size"));
+}
+
 int run_server(const struct config *c, enum config_command command, const char *program)
 {
     struct server_options o = {0};
-    struct buf slave_prefix = BUF_INIT, master_prefix = BUF_INIT, private_pem = BUF_INIT;
+    struct buf slave_prefix = BUF_INIT, master_prefix = BUF_INIT;
+    struct load load = {.config = c};
     char why[512];
-    if (c->dev && c->public_pem_file)
-        return run_fail(EXIT_USAGE, "--dev makes its own key: leave --public-pem-file "
-                                    "(GUSHER_PUBLIC_PEM_FILE) out");
-    if (!c->dev && !c->public_pem_file)
-        return run_fail(EXIT_USAGE, "a public key is needed to verify JWTs: --public-pem-file "
-                                    "(GUSHER_PUBLIC_PEM_FILE), or --dev to try things out");
+    if (!load_check(c, why, sizeof(why)))
+        return run_fail(EXIT_USAGE, why);
     if (command != CONFIG_MASTER && c->pong_timeout <= c->ping_interval)
         return run_fail(EXIT_USAGE,
                         "--pong-timeout must be longer than --ping-interval, or every socket "
@@ -417,10 +423,13 @@ int run_server(const struct config *c, enum config_command command, const char *
         normal_prefix(c->api_uri_prefix ? c->api_uri_prefix : "", &slave_prefix);
     o.worker.api.master_prefix =
         normal_prefix(c->master_uri_prefix ? c->master_uri_prefix : "", &master_prefix);
-    struct trust *trust = load_trust(c, &private_pem, why, sizeof(why));
-    int code = trust ? serve(c, &o, trust, buf_as_str(&private_pem), program) : run_fail(1, why);
+    warn_of_refresh(c);
+    struct trust *trust = NULL;
+    if (!c->jwks_url || load_first_jwks(&load, is_to_stop, why, sizeof(why)))
+        trust = load_trust(&load, why, sizeof(why));
+    int code = trust ? serve(&load, &o, trust, program) : run_fail(1, why);
     trust_unref(trust);
-    buf_fini(&private_pem);
+    load_fini(&load);
     buf_fini(&slave_prefix);
     buf_fini(&master_prefix);
     return code;

@@ -46,6 +46,7 @@ enum api_outcome {
 struct api_options {
     struct str slave_prefix, master_prefix; /* "" or "/gcs": no slash at the end */
     bool json_bodies;                       /* read JSON bodies as parameters */
+    bool enforce_exp;                       /* a socket lives no longer than its claims */
 };
 
 /* What a piece of a long answer is. */

@@ -397,7 +397,7 @@ static enum api_outcome on_add(struct api_call *c)
 static enum api_outcome on_decode(struct api_call *c)
 {
     struct claims *claims;
-    if (jwt_verify(&claims, c->api->trust->keys, api_param(c, STR("data")), c->now_s))
+    if (trust_verify(&claims, c->api->trust, api_param(c, STR("data")), c->now_s))
         return refuse(c, 400, "data error");
     if (api_has_app(c, claims->app_key)) {
         struct buf *out = api_json(c->reply);

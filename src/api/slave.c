@@ -1,5 +1,6 @@
 /* slave.c - what browsers call: auth, ws, ping (API section 3). */
 #include "api/api.h"
+#include "base/log.h"
 
 static enum api_outcome on_ping(struct api_call *c)
 {
@@ -58,12 +59,30 @@ static bool is_banned(struct api_call *c, const struct claims *claims)
                          (int64_t)c->now_s);
 }
 
+/* With a list the answer is for one origin, and a cache must not show it to another. */
+static void allow_origin(struct api_call *c)
+{
+    const struct origins *origins = c->api->trust->origins;
+    struct str origin = c->request->headers[HTTP_H_ORIGIN];
+    struct buf *out = &c->reply->extra;
+    if (!origins) {
+        buf_str(out, STR("Access-Control-Allow-Origin: *\r\n"));
+        return;
+    }
+    buf_str(out, STR("Vary: Origin\r\n"));
+    if (!origin.p || !origins_allow(origins, origin))
+        return;
+    buf_str(out, STR("Access-Control-Allow-Origin: "));
+    buf_str(out, origin);
+    buf_str(out, STR("\r\n"));
+}
+
 static enum api_outcome on_auth(struct api_call *c)
 {
     struct claims *claims;
-    buf_str(&c->reply->extra, STR("Access-Control-Allow-Origin: *\r\n"));
+    allow_origin(c);
     struct str jwt = api_param(c, STR("jwt"));
-    if (jwt_verify(&claims, c->api->trust->keys, jwt, c->now_s))
+    if (trust_verify(&claims, c->api->trust, jwt, c->now_s))
         return refuse(c, 401, "jwt decode fail\n");
     if (is_banned(c, claims)) {
         claims_unref(claims);
@@ -88,8 +107,8 @@ static enum api_outcome on_auth(struct api_call *c)
 static enum api_outcome on_auth_preflight(struct api_call *c)
 {
     c->reply->status = 204;
-    buf_str(&c->reply->extra, STR("Access-Control-Allow-Origin: *\r\n"
-                                  "Access-Control-Allow-Methods: POST\r\n"
+    allow_origin(c);
+    buf_str(&c->reply->extra, STR("Access-Control-Allow-Methods: POST\r\n"
                                   "Access-Control-Allow-Headers: Content-Type\r\n"
                                   "Access-Control-Max-Age: 86400\r\n"));
     return API_DONE;
@@ -99,14 +118,34 @@ static enum api_outcome on_auth_preflight(struct api_call *c)
 static enum err find_claims(struct api_call *c, struct str token, struct claims **out)
 {
     if (memchr(token.p, '.', token.len))
-        return jwt_verify(out, c->api->trust->keys, token, c->now_s);
+        return trust_verify(out, c->api->trust, token, c->now_s);
     return ticket_redeem(c->api->tickets, token, moment(c), out);
+}
+
+/* A ticket may outlive the JWT that it was given for. */
+static bool is_over(const struct api_call *c, const struct claims *claims)
+{
+    double end_s = claims_end_s(claims, &c->api->trust->rules);
+    return c->api->options.enforce_exp && end_s != 0 && c->now_s > end_s;
+}
+
+/* Without the header it is no browser, and not to be kept away by this. */
+static bool is_from_elsewhere(const struct api_call *c)
+{
+    const struct origins *origins = c->api->trust->origins;
+    struct str origin = c->request->headers[HTTP_H_ORIGIN];
+    if (!origins || !origin.p || origins_allow(origins, origin))
+        return false;
+    LOG(LOG_WARN, "origin_refused", LOG_STR("origin", origin));
+    return true;
 }
 
 static enum api_outcome on_ws(struct api_call *c)
 {
     struct str token = api_param(c, STR("token"));
     struct claims *claims;
+    if (is_from_elsewhere(c))
+        return refuse(c, 403, "pages of this origin may not connect\n");
     if (!token.len)
         return refuse(c, 401, "app_key is nil\n"); /* the seed's own wording */
     enum err e = find_claims(c, token, &claims);
@@ -114,9 +153,10 @@ static enum api_outcome on_ws(struct api_call *c)
         refuse(c, 401, "token error\n");
         return e == ERR_AGAIN ? API_AGAIN : API_DONE;
     }
-    if (!str_eq(claims->app_key, c->params[0])) {
+    bool is_other_app = !str_eq(claims->app_key, c->params[0]);
+    if (is_other_app || is_over(c, claims)) {
         claims_unref(claims);
-        return refuse(c, 401, "appkey error\n");
+        return refuse(c, 401, is_other_app ? "appkey error\n" : "token error\n");
     }
     if (is_banned(c, claims)) {
         claims_unref(claims);

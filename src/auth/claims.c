@@ -1,6 +1,7 @@
 #include "auth/claims.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/names.h"
 #include <assert.h>
 #include <math.h>
 #include <stdatomic.h>
@@ -25,6 +26,17 @@ void claims_unref(struct claims *c)
     struct counted *counted = container_of(c, struct counted, c);
     if (atomic_fetch_sub_explicit(&counted->refs, 1, memory_order_acq_rel) == 1)
         mem_free(counted);
+}
+
+void claims_rules_fini(struct claims_rules *r)
+{
+    buf_fini(&r->audiences);
+    buf_fini(&r->issuers);
+}
+
+double claims_end_s(const struct claims *c, const struct claims_rules *rules)
+{
+    return c->exp_s != 0 ? c->exp_s + rules->leeway_s : 0;
 }
 
 /* The members we know, as they stand in the text. A missing one is all zero, that is JSON_NULL. */
@@ -183,13 +195,55 @@ static unsigned place_remotes(struct writer *w, struct remote *remotes, struct j
     return n_kept;
 }
 
-static bool is_against(double exp_s, double nbf_s, double iat_s, double now_s)
+struct dates {
+    double exp_s, nbf_s, iat_s;
+};
+
+static bool are_against(const struct dates *d, double leeway_s, double now_s)
 {
-    return (exp_s != 0 && now_s > exp_s) || nbf_s > now_s || iat_s > now_s;
+    double latest = now_s + leeway_s;
+    return (d->exp_s != 0 && now_s > d->exp_s + leeway_s) || d->nbf_s > latest || d->iat_s > latest;
 }
 
-/* `now_s` NULL: the dates are not judged. */
-static enum err read_claims(struct claims **out, struct str json, const double *now_s)
+/* Whether `value`, a string or an array of strings, has a name of the list. */
+static bool has_one_of(struct json value, struct str names)
+{
+    struct json element;
+    struct json_iter it;
+    for (struct str name; names_next(&names, &name);) {
+        if (json_is(value, name))
+            return true;
+        if (value.type != JSON_ARRAY)
+            continue;
+        json_iter_init(&it, value);
+        while (json_next(&it, NULL, &element)) {
+            if (json_is(element, name))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The moment and the rules that claims are judged by. */
+struct judge {
+    const struct claims_rules *rules;
+    double now_s;
+};
+
+static enum err judge(const struct judge *by, const struct members *m, const struct dates *d)
+{
+    const struct claims_rules *r = by->rules;
+    if (are_against(d, r ? r->leeway_s : 0, by->now_s))
+        return ERR_EXPIRED;
+    if (r && r->audiences.len && !has_one_of(m->aud, buf_as_str(&r->audiences)))
+        return ERR_DENIED;
+    if (r && r->issuers.len && !has_one_of(m->iss, buf_as_str(&r->issuers)))
+        return ERR_DENIED;
+    return ERR_OK;
+}
+
+/* `by` NULL: dates, audience and issuer are not judged. */
+static enum err read_claims(struct claims **out, struct str json, const struct judge *by)
 {
     struct json root;
     struct members m = {0};
@@ -206,19 +260,20 @@ static enum err read_claims(struct claims **out, struct str json, const double *
 
     unsigned n_channels = 0, n_remotes = 0, n_aud = 0;
     size_t text_len = 0, aud_len = 0;
-    double exp_s = 0, nbf_s = -INFINITY, iat_s = -INFINITY;
+    struct dates d = {0, -INFINITY, -INFINITY};
     if (!is_or_null(m.user_id, JSON_STRING) || !is_or_null(m.app_key, JSON_STRING) ||
         !is_or_null(m.iss, JSON_STRING) || !is_or_null(m.sub, JSON_STRING) ||
         !is_or_null(m.jti, JSON_STRING) ||
         !(m.aud.type == JSON_STRING || measure_strings(m.aud, &n_aud, &aud_len)) ||
         !measure_strings(m.channels, &n_channels, &text_len) ||
-        !measure_remotes(m.remotes, &n_remotes, &text_len) || !read_date(m.exp, &exp_s) ||
-        !read_date(m.nbf, &nbf_s) || !read_date(m.iat, &iat_s))
+        !measure_remotes(m.remotes, &n_remotes, &text_len) || !read_date(m.exp, &d.exp_s) ||
+        !read_date(m.nbf, &d.nbf_s) || !read_date(m.iat, &d.iat_s))
         return ERR_PROTO;
     if (n_channels > JWT_CHANNELS_MAX || n_remotes > JWT_REMOTES_MAX)
         return ERR_LIMIT;
-    if (now_s && is_against(exp_s, nbf_s, iat_s, *now_s))
-        return ERR_EXPIRED;
+    e = by ? judge(by, &m, &d) : ERR_OK;
+    if (e)
+        return e;
 
     const struct json texts[] = {m.user_id, m.app_key, m.aud, m.exp, m.jti,
                                  m.jti,     m.iat,     m.iss, m.nbf, m.sub};
@@ -241,7 +296,7 @@ static enum err read_claims(struct claims **out, struct str json, const double *
         .remotes = remotes,
         .has_channels = m.channels.type != JSON_NULL,
         .has_remotes = m.remotes.type != JSON_NULL,
-        .exp_s = exp_s,
+        .exp_s = d.exp_s,
         .bytes = bytes,
     };
     struct claims *c = &counted->c;
@@ -265,9 +320,10 @@ static enum err read_claims(struct claims **out, struct str json, const double *
     return ERR_OK;
 }
 
-enum err claims_from_json(struct claims **out, struct str json, double now_s)
+enum err claims_from_json(struct claims **out, struct str json, const struct claims_rules *rules,
+                          double now_s)
 {
-    return read_claims(out, json, &now_s);
+    return read_claims(out, json, &(struct judge){rules, now_s});
 }
 
 enum err claims_from_judged_json(struct claims **out, struct str json)

@@ -1,12 +1,11 @@
 #include "auth/jwt.h"
 #include "auth/base64url.h"
+#include "auth/keys_own.h"
 #include "base/json.h"
-#include <cjose/header.h>
-#include <cjose/jws.h>
 #include <openssl/err.h>
 
-/* The header of every token we sign. */
-static const char signing_alg[] = "RS256";
+/* Of every token that we sign. */
+#define SIGNING_HEADER STR("{\"alg\":\"RS256\",\"typ\":\"JWT\"}")
 
 /* The parts of a token between its dots; false unless there are exactly three. */
 static bool split(struct str jwt, struct str parts[3])
@@ -23,92 +22,88 @@ static bool split(struct str jwt, struct str parts[3])
     return base64url_is(parts[0]) && base64url_is(parts[1]) && base64url_is(parts[2]);
 }
 
-static bool is_accepted_alg(struct json alg)
-{
-    return json_is(alg, STR("RS256")) || json_is(alg, STR("RS384")) || json_is(alg, STR("RS512"));
-}
+/* What a header says. */
+struct header {
+    enum jws_alg alg;
+    struct str kid; /* p is NULL without one */
+};
 
-/* The API (section 6) has `typ`, `kid` and `crit` ignored. For crit RFC 7515 section 4.1.11 says
+/* The API (section 6) has `typ` and `crit` ignored. For crit RFC 7515 section 4.1.11 says
  * otherwise, but whoever holds the key signs the same claims either way, and tokens that the
  * original takes stay good.
  *
- * cjose reads the header again with another JSON parser, and of two members with one name that
- * one takes the last. A second `alg` is refused, so both have the same in view. */
-static enum err check_header(struct str text)
+ * Nobody else reads the header: there is no second parser that might understand it in another way.
+ * Yet an `alg` or `kid` that stands twice (section 4) is none that somebody would sign in earnest.
+ * A kid that is no string is nobody's name. `scratch` may be where the kid is. */
+static enum err read_header(struct header *out, struct str text, struct buf *scratch)
 {
-    struct json header, name, value, alg = {0};
+    struct json header, name, value, alg = {0}, kid = {0};
     enum err e = json_parse(&header, text);
     if (e)
         return e;
     if (header.type != JSON_OBJECT)
         return ERR_PROTO;
 
-    unsigned n_alg = 0;
     struct json_iter it;
     json_iter_init(&it, header);
     while (json_next(&it, &name, &value)) {
-        if (json_is(name, STR("alg"))) {
-            alg = value;
-            n_alg++;
-        }
+        struct json *to = json_is(name, STR("alg"))   ? &alg
+                          : json_is(name, STR("kid")) ? &kid
+                                                      : NULL;
+        if (!to)
+            continue;
+        if (to->text.p)
+            return ERR_PROTO;
+        *to = value;
     }
-    if (n_alg > 1)
-        return ERR_PROTO;
-    return n_alg && is_accepted_alg(alg) ? ERR_OK : ERR_DENIED;
+    out->alg = jws_alg_of(alg);
+    out->kid = kid.type == JSON_STRING ? json_text(kid, scratch) : str_make(NULL, 0);
+    return out->alg == JWS_N_ALGS ? ERR_DENIED : ERR_OK;
 }
 
-static enum err check_encoded_header(struct str encoded)
+/* All but the payload; `scratch` is empty. */
+static enum err check(const struct keys *keys, struct str parts[3], struct buf *header_text,
+                      struct buf *kid_text, struct buf *signature)
 {
-    struct buf text = BUF_INIT;
-    enum err e = ERR_PROTO;
-    if (base64url_decode(&text, encoded))
-        e = check_header(buf_as_str(&text));
-    buf_fini(&text);
-    return e;
+    struct header header;
+    if (!base64url_decode(header_text, parts[0]) || !base64url_decode(signature, parts[2]))
+        return ERR_PROTO;
+    enum err e = read_header(&header, buf_as_str(header_text), kid_text);
+    if (e)
+        return e;
+    const struct str text = {parts[0].p, parts[0].len + 1 + parts[1].len};
+    bool good = keys_verify(keys, header.alg, header.kid, text, buf_as_str(signature));
+    return good ? ERR_OK : ERR_DENIED;
 }
 
-/* Threads may share a key here, without a lock of ours. A cjose_jwk_t counts its references
- * without atomics, but cjose_jws_verify neither retains nor changes it: it reads the type and
- * hands the RSA key to RSA_verify. That one computes the Montgomery form of the modulus at its
- * first use and keeps it, under the lock that every OpenSSL 3 key carries. All else (header,
- * digest, signature) belongs to the cjose_jws_t, which is made for each token. */
 enum err jwt_check_signature(struct buf *payload, const struct keys *keys, struct str jwt)
 {
     struct str parts[3];
+    struct buf header = BUF_INIT, kid = BUF_INIT, signature = BUF_INIT;
     if (jwt.len > JWT_BYTES_MAX)
         return ERR_LIMIT;
     if (!split(jwt, parts))
         return ERR_PROTO;
-    enum err e = check_encoded_header(parts[0]);
-    if (e)
-        return e;
-
-    cjose_err failure;
-    cjose_jws_t *jws = cjose_jws_import(jwt.p, jwt.len, &failure);
-    uint8_t *p;
-    size_t len;
-    if (!jws)
+    enum err e = check(keys, parts, &header, &kid, &signature);
+    if (!e && !base64url_decode(payload, parts[1]))
         e = ERR_PROTO;
-    else if (!cjose_jws_verify(jws, keys_jwk(keys), &failure))
-        e = ERR_DENIED;
-    else if (!cjose_jws_get_plaintext(jws, &p, &len, &failure))
-        e = ERR_PROTO;
-    else
-        buf_add(payload, p, len);
-    cjose_jws_release(jws);
+    buf_fini(&header);
+    buf_fini(&kid);
+    buf_fini(&signature);
 
-    /* What a failure left in this thread's queue would be taken for one of a TLS connection. */
-    if (e)
-        ERR_clear_error();
+    /* What a failure left in this thread's queue would be taken for one of a TLS connection. Also
+     * when another key was good. */
+    ERR_clear_error();
     return e;
 }
 
-enum err jwt_verify(struct claims **out, const struct keys *keys, struct str jwt, double now_s)
+enum err jwt_verify(struct claims **out, const struct keys *keys, struct str jwt,
+                    const struct claims_rules *rules, double now_s)
 {
     struct buf payload = BUF_INIT;
     enum err e = jwt_check_signature(&payload, keys, jwt);
     if (!e)
-        e = claims_from_json(out, buf_as_str(&payload), now_s);
+        e = claims_from_json(out, buf_as_str(&payload), rules, now_s);
     buf_fini(&payload);
     return e;
 }
@@ -121,22 +116,18 @@ enum err jwt_payload(struct buf *payload, struct str jwt)
 
 enum err jwt_sign(struct buf *out, const struct signing_key *key, struct str claims_json)
 {
-    enum err e = ERR_SYS;
-    cjose_err failure;
-    cjose_jws_t *jws = NULL;
-    const char *compact;
-    cjose_header_t *header = cjose_header_new(&failure);
-    if (header && cjose_header_set(header, CJOSE_HDR_ALG, signing_alg, &failure) &&
-        cjose_header_set(header, "typ", "JWT", &failure) &&
-        (jws = cjose_jws_sign(signing_key_jwk(key), header, (const uint8_t *)claims_json.p,
-                              claims_json.len, &failure)) &&
-        cjose_jws_export(jws, &compact, &failure)) {
-        buf_str(out, str_of(compact));
-        e = ERR_OK;
+    struct buf token = BUF_INIT, signature = BUF_INIT;
+    const struct str header = SIGNING_HEADER;
+    base64url_encode(&token, header.p, header.len);
+    buf_char(&token, '.');
+    base64url_encode(&token, claims_json.p, claims_json.len);
+    enum err e = signing_key_sign(&signature, key, buf_as_str(&token));
+    if (!e) {
+        buf_str(out, buf_as_str(&token));
+        buf_char(out, '.');
+        buf_str(out, buf_as_str(&signature));
     }
-    cjose_jws_release(jws);
-    if (header)
-        cjose_header_release(header);
-    ERR_clear_error();
+    buf_fini(&token);
+    buf_fini(&signature);
     return e;
 }

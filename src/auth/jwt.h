@@ -1,11 +1,12 @@
 /* jwt.h - who somebody is: a signed JSON Web Token (RFC 7519) becomes claims.
  *
- * Compact serialisation, RS256, RS384 and RS512 only; the algorithm is checked against our list
- * before any key is looked at. No I/O, no clock. */
+ * Compact serialisation; RS*, PS*, ES* and EdDSA, each only by a key that is for it. No I/O, no
+ * clock. */
 #ifndef AUTH_JWT_H
 #define AUTH_JWT_H
 #include "auth/claims.h"
 #include "auth/keys.h"
+#include "auth/signing_key.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -16,7 +17,8 @@ enum { JWT_BYTES_MAX = 64 * 1024 }; /* a longer token is refused unread */
  * in *out (release: claims_unref). ERR_PROTO: not a compact JWT; ERR_DENIED: algorithm not
  * accepted or signature wrong; ERR_LIMIT: over JWT_BYTES_MAX. The claims are judged as by
  * claims_from_json, with its errors. */
-enum err jwt_verify(struct claims **out, const struct keys *keys, struct str jwt, double now_s);
+enum err jwt_verify(struct claims **out, const struct keys *keys, struct str jwt,
+                    const struct claims_rules *rules, double now_s);
 
 /* The first half of jwt_verify: appends the payload, whatever it is, of a token whose form,
  * algorithm and signature are good (ERR_PROTO, ERR_DENIED, ERR_LIMIT). The other half is
@@ -28,7 +30,7 @@ enum err jwt_check_signature(struct buf *payload, const struct keys *keys, struc
 enum err jwt_payload(struct buf *payload, struct str jwt);
 
 /* Signs `claims_json` (an object) as RS256 with the private key and appends the compact JWT.
- * ERR_SYS: the key cannot sign. */
+ * ERR_SYS: the key cannot sign, and nothing is appended. */
 enum err jwt_sign(struct buf *out, const struct signing_key *key, struct str claims_json);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "auth/jwt.h"
-#include "auth/keys.h"
+#include "auth/signing_key.h"
 #include "base/mem.h"
 #include "cli/token.h"
 

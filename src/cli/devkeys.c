@@ -1,5 +1,6 @@
 #include "cli/devkeys.h"
 #include "auth/keys.h"
+#include "auth/signing_key.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -131,7 +132,7 @@ static enum err ensure_private(struct buf *pem, const char *path, const char *pu
                       "The private half of this key, private.pem, is not there.");
 
     struct buf private = BUF_INIT, public = BUF_INIT;
-    e = keys_generate(&private, &public);
+    e = signing_key_generate(&private, &public);
     if (e)
         e = refuse(why, e, path, "OpenSSL could not make a key.");
     else
@@ -186,7 +187,7 @@ enum err devkeys_ensure(const char *folder, struct buf *private_pem, struct buf 
     enum err e = ensure_private(&private, private_path, public_path, &why);
     if (!e) {
         char reason[160];
-        e = keys_public_half(&half, buf_as_str(&private), reason, sizeof reason);
+        e = signing_key_public_half(&half, buf_as_str(&private), reason, sizeof reason);
         if (e)
             e = refuse(&why, e, private_path, "%s", reason);
     }

@@ -1,6 +1,6 @@
 #include "cli/token.h"
 #include "auth/jwt.h"
-#include "auth/keys.h"
+#include "auth/signing_key.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include <stdio.h>

@@ -29,6 +29,7 @@ struct worker_options {
     int64_t write_ms;         /* for a peer to take anything of what waits */
     size_t deflate_min;       /* messages from this length on are compressed; 0: never */
     bool io_uring;            /* use it where the kernel permits it */
+    unsigned exp_warning_s;   /* before its token is over a socket is told; 0: it is not */
     bool idle_rule;           /* a socket without a subscription is closed at its ping */
     unsigned subscriptions_max;
 };

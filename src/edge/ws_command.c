@@ -83,6 +83,15 @@ static bool has_to_wait(const struct ws_conn *s, const struct proto_outcome *o)
     return o->subscribed && w->told > w->sure;
 }
 
+void ws_answer(struct ws_conn *s, struct buf *payload)
+{
+    static const struct proto_outcome ordered = {0};
+    if (has_to_wait(s, &ordered))
+        hold(s, &ordered, payload, NULL);
+    else
+        ws_reply(s, payload, WS_TEXT);
+}
+
 void ws_on_text(struct ws_conn *s, struct str text)
 {
     struct worker *w = ws_worker(s);
@@ -90,16 +99,16 @@ void ws_on_text(struct ws_conn *s, struct str text)
     struct proto_notes notes = {0};
     bool may_wait = w->node->cluster != NULL;
     if (may_wait)
-        notes.denied.len = (buf_reserve(&notes.denied, WS_HEADER_MAX), WS_HEADER_MAX);
-    const struct proto_host host = {w, submit_remote, may_wait ? &notes : NULL};
+        ws_begin_payload_in(&notes.denied);
+    const struct proto_host host = {w, submit_remote, ws_refresh, may_wait ? &notes : NULL};
     struct proto_outcome o =
         ws_proto_of(&s->socket)
             ->command(&host, w->hub, &s->socket, text, (int64_t)w->loop.now_s, out);
     if (o.close_code)
         ws_close_with(s, LOG_INFO, o.close_code, str_of(o.close_reason));
-    else if (out->len > WS_HEADER_MAX && has_to_wait(s, &o))
+    else if (out->len > WS_HEADER_MAX && !conn_is_ending(&s->conn) && has_to_wait(s, &o))
         hold(s, &o, out, &notes);
-    else if (out->len > WS_HEADER_MAX)
+    else if (out->len > WS_HEADER_MAX && !conn_is_ending(&s->conn))
         ws_reply(s, out, WS_TEXT);
     free_notes(&notes);
 }

@@ -1,8 +1,7 @@
 #include "edge/ws_conn.h"
-#include "base/hash.h"
+#include <stdio.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/names.h"
 #include "base/utf8.h"
 #include "edge/ws_own.h"
 
@@ -75,19 +74,6 @@ void ws_conn_kick(void *worker, struct hub_socket *socket, struct str payload)
     ws_close_with(s, LOG_INFO, code, str_make(payload.p + 2, payload.len - 2));
 }
 
-/* The same for all workers: app and socket are compared by text, this by a hash of 64 bits. */
-static uint64_t token_hash(struct str jti)
-{
-    return jti.len ? hash_bytes(jti) | 1 : 0;
-}
-
-bool ws_conn_is_of_token(void *worker, const struct hub_socket *socket, struct str jti)
-{
-    (void)worker;
-    const struct ws_conn *s = container_of(socket, const struct ws_conn, socket);
-    return s->token && s->token == token_hash(jti);
-}
-
 /* ---- in ---- */
 
 static void on_ping(struct ws_conn *s, struct str payload)
@@ -126,6 +112,16 @@ static void on_message(struct ws_conn *s, const struct ws_message *m)
     }
 }
 
+/* The number helps: what is too big is most often a gusher.refresh, and the limit was never raised.
+ */
+static void close_too_big(struct ws_conn *s)
+{
+    char why[64];
+    int len = snprintf(why, sizeof(why), "message is too big: over %zu bytes",
+                       ws_worker(s)->options->message_max);
+    ws_close_with(s, LOG_INFO, WS_TOO_BIG, str_make(why, (size_t)len));
+}
+
 /* Turns a compressed message into what it was; false: the socket is closed for it. */
 static bool unpack(struct ws_conn *s, struct ws_message *m)
 {
@@ -136,7 +132,7 @@ static bool unpack(struct ws_conn *s, struct ws_message *m)
     enum err e = ws_inflate(w->deflate, m->data, w->options->message_max, &w->inflated);
     m->data = buf_as_str(&w->inflated);
     if (e == ERR_LIMIT)
-        ws_close_with(s, LOG_INFO, WS_TOO_BIG, STR("message is too big"));
+        close_too_big(s);
     else if (e)
         ws_close_with(s, LOG_INFO, WS_INVALID_DATA, STR("message is not compressed as agreed"));
     else if (m->op == WS_TEXT && !utf8_valid(m->data))
@@ -152,7 +148,9 @@ static void on_input(struct conn *c, char *data, size_t len)
         enum err e = ws_read(&s->reader, &data, &len, ws_worker(s)->options->message_max, &m);
         if (e == ERR_AGAIN)
             return;
-        if (e)
+        if (e && m.code == WS_TOO_BIG)
+            close_too_big(s);
+        else if (e)
             ws_close_with(s, LOG_INFO, m.code, m.data);
         else if (!m.compressed || unpack(s, &m))
             on_message(s, &m);
@@ -166,11 +164,13 @@ static int64_t ms_until(const struct ws_conn *s, uint32_t when)
     return (int32_t)(when - (uint32_t)ws_worker(s)->loop.now_ms);
 }
 
-static void set_timer(struct ws_conn *s)
+void ws_set_timer(struct ws_conn *s)
 {
-    int64_t wait = ms_until(s, s->ping_at);
+    int64_t wait = ms_until(s, s->ping_at), token_wait = ws_token_wait_ms(s);
     if (ms_until(s, s->pong_by) < wait)
         wait = ms_until(s, s->pong_by);
+    if (token_wait < wait)
+        wait = token_wait;
     if (s->conn.stalled) {
         int64_t left = ws_worker(s)->options->write_ms - conn_stalled_ms(&s->conn);
         if (left < wait)
@@ -214,14 +214,16 @@ static void on_timer(struct timer *t)
         ws_close_with(s, LOG_INFO, WS_POLICY, STR("no pong in time"));
     else if (ms_until(s, s->ping_at) <= 0)
         ping(s);
+    else if (ws_token_wait_ms(s) <= 0)
+        ws_token_is_due(s);
     if (!conn_is_ending(&s->conn))
-        set_timer(s);
+        ws_set_timer(s);
 }
 
 static void on_stall(struct conn *c)
 {
     struct ws_conn *s = self(c);
-    set_timer(s);
+    ws_set_timer(s);
     if (s->joined)
         hub_set_stalled(ws_worker(s)->hub, &s->socket, true);
 }
@@ -253,22 +255,6 @@ static const struct conn_ops ops = {.read_max = CONN_READ_STRANGER,
                                     .on_drained = on_drained,
                                     .on_gone = on_gone};
 
-static struct grants *grants_of(struct hub *hub, const struct claims *c)
-{
-    struct buf channels = BUF_INIT, remotes = BUF_INIT;
-    for (unsigned i = 0; i < c->n_channels; i++)
-        names_add(&channels, c->channels[i]);
-    for (unsigned i = 0; i < c->n_remotes; i++) {
-        if (c->remotes[i].allowed)
-            names_add(&remotes, c->remotes[i].name);
-    }
-    struct grants *g =
-        grants_get(hub_grants_pool(hub), buf_as_str(&channels), buf_as_str(&remotes));
-    buf_fini(&channels);
-    buf_fini(&remotes);
-    return g;
-}
-
 void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, struct str key,
                   struct str offers, char *rest, size_t rest_len)
 {
@@ -281,12 +267,12 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
     s->ping_at = (uint32_t)(w->loop.now_ms + w->options->ping_ms);
     s->pong_by = (uint32_t)(w->loop.now_ms + w->options->pong_ms);
     worker_conn_came(w);
-    hub_join(w->hub, &s->socket, claims->app_key, claims->user_id, grants_of(w->hub, claims),
+    hub_join(w->hub, &s->socket, claims->app_key, claims->user_id, ws_grants_of(w->hub, claims),
              extensions.len ? ENCODER_DEFLATE : 0);
     s->joined = true;
-    s->token = token_hash(claims->jti_text);
+    ws_token_begins(s, claims);
     claims_unref(claims);
-    set_timer(s);
+    ws_set_timer(s);
     char accept[WS_ACCEPT_LEN];
     ws_accept(accept, key);
     /* Pushes to the user must reach the socket from the answer on. Without a bus there are none,

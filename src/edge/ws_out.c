@@ -13,11 +13,16 @@ const struct proto *ws_proto_of(const struct hub_socket *s)
 
 /* ---- frames ---- */
 
+void ws_begin_payload_in(struct buf *b)
+{
+    buf_reserve(b, WS_HEADER_MAX);
+    b->len = WS_HEADER_MAX;
+}
+
 struct buf *ws_begin_payload(struct worker *w)
 {
     struct buf *b = worker_scratch(w);
-    buf_reserve(b, WS_HEADER_MAX);
-    b->len = WS_HEADER_MAX;
+    ws_begin_payload_in(b);
     return b;
 }
 
@@ -35,8 +40,7 @@ static struct blob *compressed(struct worker *w, struct str payload)
 {
     struct buf out = BUF_INIT;
     struct blob *b = NULL;
-    buf_reserve(&out, WS_HEADER_MAX);
-    out.len = WS_HEADER_MAX;
+    ws_begin_payload_in(&out);
     ws_deflate(w->deflate, payload, &out);
     if (out.len - WS_HEADER_MAX < payload.len)
         b = ws_end_payload(&out, WS_TEXT | WS_COMPRESSED);

@@ -169,6 +169,25 @@ enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel
     return ERR_OK;
 }
 
+static void exchange_grants(struct hub *h, struct hub_socket *s, struct grants *g)
+{
+    grants_unref(&h->grants, s->grants);
+    s->grants = g;
+}
+
+void hub_set_grants(struct hub *h, struct hub_socket *s, struct grants *g, struct buf *revoked)
+{
+    exchange_grants(h, s, g);
+    for (uint32_t i = s->n_subs; i-- > 0;) {
+        struct str name = channel_name(s->subs[i].channel);
+        if (grants_allow(g, name))
+            continue;
+        if (revoked)
+            names_add(revoked, name);
+        table_unsubscribe(h, s, i);
+    }
+}
+
 /* ---- the fan-out ---- */
 
 /* Each encoding of one message, made when the first socket that takes it is met. */
@@ -202,23 +221,13 @@ static void drop_encodings(struct encodings *e)
     }
 }
 
-static void set_grants(struct hub *h, struct hub_socket *s, struct grants *g)
-{
-    grants_unref(&h->grants, s->grants);
-    s->grants = g;
-}
-
 static void change_grants(struct hub *h, struct hub_socket *s, const struct msg *m)
 {
     if (m->kind == MSG_ADD) {
-        set_grants(h, s, grants_with(&h->grants, s->grants, m->data));
+        exchange_grants(h, s, grants_with(&h->grants, s->grants, m->data));
         return;
     }
-    set_grants(h, s, grants_reloaded(&h->grants, s->grants, m->data));
-    for (uint32_t i = s->n_subs; i-- > 0;) {
-        if (!grants_allow(s->grants, channel_name(s->subs[i].channel)))
-            table_unsubscribe(h, s, i);
-    }
+    hub_set_grants(h, s, grants_reloaded(&h->grants, s->grants, m->data), NULL);
 }
 
 static void to_user(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)

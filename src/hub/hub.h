@@ -109,6 +109,10 @@ enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str chann
 /* ERR_DENIED: not permitted. A name that is permitted but not subscribed is ERR_OK. */
 enum err hub_unsubscribe(struct hub *h, struct hub_socket *s, struct str channel);
 
+/* Other grants (one reference is taken over): subscriptions that they do not permit end, and their
+ * names are appended to `revoked` (names.h; NULL: nobody asks). */
+void hub_set_grants(struct hub *h, struct hub_socket *s, struct grants *g, struct buf *revoked);
+
 /* Carries out one message: delivers a push, changes grants (and tells the sockets after it). Kicks
  * are the host's to carry out.
  * Returns how much work it was: the deliveries that were not put off, or were made up for. */

@@ -197,6 +197,39 @@ static void remote_reply(struct hub *h, struct hub_socket *s, struct str remote,
     write_remote_reply(&c, succeeded ? "gusher.remote_succeeded" : "gusher.remote_error", remote);
 }
 
+static void token_expires(struct hub *h, struct hub_socket *s, int64_t left_s, struct buf *out)
+{
+    struct command c = {.hub = h, .socket = s};
+    begin_reply(&c, out, "gusher.token_expires");
+    buf_printf(out, "{\"expires_in\":%lld}}", (long long)left_s);
+}
+
+static void revoked(struct hub *h, struct hub_socket *s, struct str channel, struct buf *out)
+{
+    struct command c = {.hub = h, .socket = s};
+    begin_reply(&c, out, "gusher.subscription_revoked");
+    buf_str(out, STR("{\"channel\":"));
+    json_quote(out, channel);
+    buf_str(out, STR("}}"));
+}
+
+/* The token is not echoed: what a client is told may be logged there. */
+static struct proto_outcome on_refresh(struct command *c)
+{
+    struct json token;
+    struct buf scratch = BUF_INIT;
+    if (!get_string(c->data, STR("token"), &token))
+        return kick(PROTO_CLOSE_POLICY, "token must be a string");
+    const char *why = c->host->refresh(c->host->ctx, c->socket, json_text(token, &scratch));
+    buf_fini(&scratch);
+    begin_reply(c, c->reply, why ? "gusher.refresh_error" : "gusher.refresh_succeeded");
+    if (why)
+        buf_printf(c->reply, "{\"reason\":\"%s\"}}", why);
+    else
+        buf_str(c->reply, STR("{}}"));
+    return stays;
+}
+
 static const struct {
     const char *event;
     struct proto_outcome (*carry_out)(struct command *c);
@@ -204,6 +237,7 @@ static const struct {
     {"gusher.subscribe", on_subscribe},       {"gusher.multi_subscribe", on_multi_subscribe},
     {"gusher.unsubscribe", on_unsubscribe},   {"gusher.ping", on_ping},
     {"gusher.querychannel", on_querychannel}, {"gusher.remote", on_remote},
+    {"gusher.refresh", on_refresh},
 };
 
 static struct proto_outcome command(const struct proto_host *host, struct hub *h,
@@ -261,5 +295,9 @@ static void encode(const struct msg *m, struct buf *out)
     }
 }
 
-const struct proto proto_gusher = {
-    .name = "gusher", .command = command, .remote_reply = remote_reply, .encode = encode};
+const struct proto proto_gusher = {.name = "gusher",
+                                   .command = command,
+                                   .remote_reply = remote_reply,
+                                   .token_expires = token_expires,
+                                   .revoked = revoked,
+                                   .encode = encode};

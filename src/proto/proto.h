@@ -38,6 +38,10 @@ struct proto_host {
      * not taken. */
     enum err (*remote)(void *ctx, struct hub_socket *s, struct str remote, struct str uid,
                        struct str payload, bool wants_reply);
+    /* Puts what a new JWT says in the place of what the socket may do, and tells it of each
+     * subscription that has ended by that. NULL: done; else a few words why not, and nothing has
+     * changed. Static. */
+    const char *(*refresh)(void *ctx, struct hub_socket *s, struct str token);
     struct proto_notes *notes; /* NULL: nobody asks */
 };
 
@@ -51,6 +55,10 @@ struct proto {
     /* Appends the late reply to the remote command of this name. */
     void (*remote_reply)(struct hub *h, struct hub_socket *s, struct str remote, bool succeeded,
                          struct buf *reply);
+    /* Appends the word that the socket's token is over in so many seconds. */
+    void (*token_expires)(struct hub *h, struct hub_socket *s, int64_t left_s, struct buf *out);
+    /* Appends the word that the subscription to `channel` has ended. */
+    void (*revoked)(struct hub *h, struct hub_socket *s, struct str channel, struct buf *out);
     /* Appends what a client reads of message `m`. */
     void (*encode)(const struct msg *m, struct buf *out);
 };

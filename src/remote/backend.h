@@ -58,6 +58,13 @@ void remote_connected(struct remote_sink *s, const char *kind);
  * half of it to all of it by chance, so that many do not come back in one moment. */
 int64_t remote_backoff_ms(unsigned attempt, int64_t min, int64_t max);
 
+/* ---- libcurl ---- */
+
+void remote_begin_curl(void); /* before its first use; any thread, any number of times */
+
+/* Whether curl reads a text with "://" as the address of a host. */
+bool remote_is_http_url(const char *text);
+
 /* ---- what is sent ---- */
 
 /* Appends the job as JSON. `as_original`: as the original wrote it to its lists, without the member

@@ -330,7 +330,12 @@ static void init_curl(void)
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static bool is_http_url(const char *text)
+void remote_begin_curl(void)
+{
+    pthread_once(&curl_once, init_curl);
+}
+
+bool remote_is_http_url(const char *text)
 {
     /* curl would take the next word for the host. */
     if (strchr("/?#", strstr(text, "://")[3]))
@@ -347,8 +352,8 @@ static bool is_http_url(const char *text)
 static enum err open_http(struct remote_sink *s, const struct remote_options *o, char *why,
                           size_t why_len)
 {
-    pthread_once(&curl_once, init_curl);
-    if (!is_http_url(o->url)) {
+    remote_begin_curl();
+    if (!remote_is_http_url(o->url)) {
         snprintf(why, why_len, "an HTTP address looks like http(s)://HOST[:PORT][/PATH]");
         return ERR_PROTO;
     }

@@ -320,7 +320,7 @@ serverTest(
   '512 bytes pass, one more is closed with 1009, in bytes and after joining',
   {},
   async (server) => {
-    const reason = 'message is too big';
+    const reason = 'message is too big: over 512 bytes';
     const exact = (size) => {
       const empty = Buffer.byteLength(ping(''));
       const text = ping('ü'.repeat((size - empty) >> 1) + 'x'.repeat((size - empty) & 1));

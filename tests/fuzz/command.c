@@ -113,12 +113,36 @@ static enum err take_remote(void *handed_over, struct hub_socket *s, struct str 
     return n++ % 2 ? ERR_FULL : ERR_OK;
 }
 
+/* Takes every other token, and what it stands for permits little. */
+static const char *take_token(void *handed_over, struct hub_socket *s, struct str token)
+{
+    static unsigned n;
+    struct buf list = names_of("a*;"), revoked = BUF_INIT;
+    (void)handed_over;
+    CHECK(token.len <= 3 * INPUT_MAX);
+    if (n++ % 2 == 0)
+        hub_set_grants(hub, s, grants_get(hub_grants_pool(hub), buf_as_str(&list), STR_EMPTY),
+                       &revoked);
+    CHECK(names_valid(buf_as_str(&revoked)));
+    struct str rest = buf_as_str(&revoked);
+    for (struct str name; names_next(&rest, &name);) {
+        struct buf text = BUF_INIT;
+        CHECK(!hub_is_subscribed(s, name) && !grants_allow(s->grants, name));
+        proto_gusher.revoked(hub, s, name, &text);
+        check_json(buf_as_str(&text), false);
+        buf_fini(&text);
+    }
+    buf_fini(&list);
+    buf_fini(&revoked);
+    return n % 2 ? NULL : "the token is not good";
+}
+
 static void run_command(struct hub_socket *s, struct str text)
 {
     struct buf reply = BUF_INIT;
     struct proto_notes notes = {0};
     bool handed_over = false;
-    const struct proto_host host = {&handed_over, take_remote, &notes};
+    const struct proto_host host = {&handed_over, take_remote, take_token, &notes};
     struct proto_outcome o = proto_gusher.command(&host, hub, s, text, 1700000000, &reply);
     CHECK(names_valid(buf_as_str(&notes.names)) && names_valid(buf_as_str(&notes.added)));
     if (o.subscribed)

@@ -41,7 +41,7 @@ static void prepare(void)
 {
     struct claims *c;
     struct buf none = BUF_INIT;
-    if (tickets_new_local(&local.tickets, 8) || claims_from_json(&c, STR("{}"), 0) ||
+    if (tickets_new_local(&local.tickets, 8) || claims_from_json(&c, STR("{}"), NULL, 0) ||
         ticket_issue(local.tickets, STR_EMPTY, c, now, &local.good, &none))
         abort();
     claims_unref(c);

@@ -26,13 +26,46 @@ const pair = crypto.generateKeyPairSync('rsa', {
 export const publicFile = writeFile('public.pem', pair.publicKey);
 export const privateFile = writeFile('private.pem', pair.privateKey);
 
-const hashes = { RS256: 'sha256', RS384: 'sha384', RS512: 'sha512' };
+/** A new key pair for an algorithm: { alg, kid, privateKey, publicKey }. */
+export function pairOf(alg, kid) {
+  const curves = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' };
+  const made = curves[alg]
+    ? crypto.generateKeyPairSync('ec', { namedCurve: curves[alg] })
+    : alg === 'EdDSA'
+      ? crypto.generateKeyPairSync('ed25519')
+      : crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { alg, kid, ...made };
+}
+
+export const pemOf = ({ publicKey }) => publicKey.export({ type: 'spki', format: 'pem' });
+
+/** The JSON Web Key of a pair's public half. */
+export const jwkOf = ({ publicKey, kid }, more) => ({
+  ...publicKey.export({ format: 'jwk' }),
+  ...(kid === undefined ? {} : { kid }),
+  ...more,
+});
+
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-export function sign(claims, { alg = 'RS256', key = pair.privateKey } = {}) {
-  const signed = `${part({ alg, typ: 'JWT' })}.${part(claims)}`;
-  return `${signed}.${crypto.sign(hashes[alg], Buffer.from(signed), key).toString('base64url')}`;
+function signature(alg, text, key) {
+  const hash = alg === 'EdDSA' ? null : `sha${alg.slice(2)}`;
+  const pss = {
+    padding: crypto.constants.RSA_PKCS1_PSS_PADDING,
+    saltLength: crypto.constants.RSA_PSS_SALTLEN_DIGEST,
+  };
+  const how = { key, dsaEncoding: 'ieee-p1363', ...(alg.startsWith('PS') ? pss : {}) };
+  return crypto.sign(hash, Buffer.from(text), how).toString('base64url');
 }
+
+export function sign(claims, { alg = 'RS256', key = pair.privateKey, kid } = {}) {
+  const signed = `${part({ alg, typ: 'JWT', kid })}.${part(claims)}`;
+  return `${signed}.${signature(alg, signed, key)}`;
+}
+
+/** Signed by such a pair, under its kid. */
+export const signBy = ({ alg, kid, privateKey }, claims, more) =>
+  sign(claims, { alg, kid, key: privateKey, ...more });
 
 /** The claims of one identity. Without `user` it is anonymous. */
 export function claims({ app = 'app', user = '', channels = ['*'], remotes = {} } = {}) {

@@ -193,11 +193,12 @@ static int make_keys(void **unused)
     struct buf private_pem = BUF_INIT, public_pem = BUF_INIT;
     struct keys *keys;
     char why[200];
-    if (keys_generate(&private_pem, &public_pem) ||
+    if (signing_key_generate(&private_pem, &public_pem) ||
         keys_from_pem(&keys, buf_as_str(&public_pem), why, sizeof why) ||
         signing_key_from_pem(&signing_key, buf_as_str(&private_pem), why, sizeof why))
         return -1;
-    api.trust = trust_new(keys, NULL);
+    api.trust = trust_new();
+    api.trust->keys = keys;
     buf_fini(&private_pem);
     buf_fini(&public_pem);
     return 0;
@@ -276,6 +277,7 @@ static enum http_method method_of(struct str name)
 
 static struct claims *upgraded;
 static const char *authorization; /* of the next requests; NULL: none */
+static const char *origin;        /* the same */
 
 /* Handles "<method> <target>"; `type` NULL: no Content-Type. */
 static enum api_outcome handle(unsigned roles, const char *line, const char *type, struct str body,
@@ -290,6 +292,8 @@ static enum api_outcome handle(unsigned roles, const char *line, const char *typ
         r.headers[HTTP_H_CONTENT_TYPE] = str_of(type);
     if (authorization)
         r.headers[HTTP_H_AUTHORIZATION] = str_of(authorization);
+    if (origin)
+        r.headers[HTTP_H_ORIGIN] = str_of(origin);
     *reply = (struct api_reply){0};
     return api_handle(&api, roles, &r, CALL, NOW_S + 0.5, 1000, reply, &upgraded);
 }
@@ -667,6 +671,39 @@ static void judges_tokens_in_order(void **unused)
     expect("GET /gcs/ws?token=x", "404 text 404 page not found\n");
     buf_fini(&jwt);
     buf_fini(&line);
+}
+
+#define FOREIGN "403 text " NOSNIFF "pages of this origin may not connect\n"
+
+static void opens_sockets_to_listed_origins(void **unused)
+{
+    (void)unused;
+    struct buf jwt = BUF_INIT;
+    api.trust->origins = origins_new();
+    origins_add(api.trust->origins, STR("https://shop.example"));
+    sign(&jwt, "{\"gusher\":{\"user_id\":\"bob\",\"app_key\":\"app\"}}");
+    expect_upgrade("/gcs/ws/app", buf_as_str(&jwt), "bob"); /* no browser */
+    origin = "https://shop.example";
+    expect_upgrade("/gcs/ws/app", buf_as_str(&jwt), "bob");
+    expect("POST /gcs/auth",
+           "401 text Vary: Origin\r\n"
+           "Access-Control-Allow-Origin: https://shop.example\r\n" NOSNIFF "jwt decode fail\n");
+    static const char *const others[] = {"https://evil.example", "null", ""};
+    for (unsigned i = 0; i < 3; i++) {
+        origin = others[i];
+        expect("GET /gcs/ws/app", FOREIGN);
+        expect("GET /gcs/wtf/app?token=x", FOREIGN);
+        expect("POST /gcs/auth", "401 text Vary: Origin\r\n" NOSNIFF "jwt decode fail\n");
+        expect("OPTIONS /gcs/auth", "204 Vary: Origin\r\nAccess-Control-Allow-Methods: POST\r\n"
+                                    "Access-Control-Allow-Headers: Content-Type\r\n"
+                                    "Access-Control-Max-Age: 86400\r\n");
+        expect("GET /gcs/ping", "200 text pong");
+    }
+    origins_free(api.trust->origins);
+    api.trust->origins = NULL;
+    expect_upgrade("/gcs/ws/app", buf_as_str(&jwt), "bob"); /* any origin */
+    origin = NULL;
+    buf_fini(&jwt);
 }
 
 /* ---- pushes ---- */
@@ -1721,6 +1758,7 @@ int main(void)
         WITH_API(refuses_wrong_jwts),
         WITH_API(answers_the_preflight),
         WITH_API(judges_tokens_in_order),
+        WITH_API(opens_sockets_to_listed_origins),
         WITH_API(pushes_to_a_channel),
         WITH_API(wants_data),
         WITH_API(refuses_deep_data),

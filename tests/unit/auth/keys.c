@@ -1,8 +1,6 @@
+#include "auth/jwt.h"
 #include "auth/keys.h"
-#include "base/json.h"
-#include "file_text.h"
-#include <cjose/base64.h>
-#include <cjose/util.h>
+#include "jws_make.h"
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -10,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -62,14 +61,21 @@ static struct buf pkcs1_public(EVP_PKEY *key)
     return pem_of(bio, written);
 }
 
-static struct buf certificate(EVP_PKEY *key)
+/* Signed by itself; an authority's says that it may sign others. */
+static struct buf certificate(EVP_PKEY *key, bool is_authority)
 {
     X509 *x = X509_new();
+    X509_set_version(x, X509_VERSION_3);
+    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints,
+                                             is_authority ? "critical,CA:TRUE" : "CA:FALSE");
+    X509_add_ext(x, ca, -1);
+    X509_EXTENSION_free(ca);
     ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
     X509_gmtime_adj(X509_getm_notBefore(x), 0);
     X509_gmtime_adj(X509_getm_notAfter(x), 3600);
     X509_set_pubkey(x, key);
-    assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+    bool is_ed = EVP_PKEY_is_a(key, "ED25519");
+    assert_true(X509_sign(x, key, is_ed ? NULL : EVP_sha256()) > 0);
     BIO *bio = BIO_new(BIO_s_mem());
     int written = PEM_write_bio_X509(bio, x);
     X509_free(x);
@@ -98,7 +104,7 @@ static void expect_public(struct buf pem)
     struct keys *k = NULL;
     if (keys_from_pem(&k, buf_as_str(&pem), why, sizeof why) != ERR_OK)
         fail_msg("%s", why);
-    assert_non_null(keys_jwk(k));
+    assert_int_equal(keys_count(k), 1);
     keys_free(k);
     buf_fini(&pem);
 }
@@ -109,7 +115,6 @@ static void expect_private(struct buf pem)
     struct signing_key *k = NULL;
     if (signing_key_from_pem(&k, buf_as_str(&pem), why, sizeof why) != ERR_OK)
         fail_msg("%s", why);
-    assert_non_null(signing_key_jwk(k));
     signing_key_free(k);
     buf_fini(&pem);
 }
@@ -160,7 +165,7 @@ static void reads_every_public_form(void **unused)
     (void)unused;
     expect_public(spki(rsa));
     expect_public(pkcs1_public(rsa));
-    expect_public(certificate(rsa));
+    expect_public(certificate(rsa, false));
     expect_public(joined(text("A comment before it.\n"), spki(rsa)));
 }
 
@@ -210,22 +215,47 @@ static void refuses_what_is_no_key(void **unused)
                    "broken");
 }
 
-static void refuses_other_families(void **unused)
+static void takes_other_families(void **unused)
 {
     (void)unused;
-    EVP_PKEY *ec = EVP_EC_gen("P-256");
-    EVP_PKEY *ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    EVP_PKEY *pss = NULL;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA-PSS", NULL);
-    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
-    assert_int_equal(EVP_PKEY_generate(ctx, &pss), 1);
-    EVP_PKEY_CTX_free(ctx);
+    static const char *const algs[] = {"ES256", "ES384", "ES512", "EdDSA"};
+    for (unsigned i = 0; i < 4; i++) {
+        EVP_PKEY *key = jws_key(algs[i]);
+        expect_public(spki(key));
+        expect_public(certificate(key, false));
+        refuse_private(pkcs8(key, NULL), "no RSA key");
+        EVP_PKEY_free(key);
+    }
+}
 
-    EVP_PKEY *others[] = {ec, ed, pss};
+static EVP_PKEY *generated(const char *kind)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, kind, NULL);
+    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+static void refuses_families_that_sign_no_jwt(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *kind, *word;
+    } cases[] = {
+        {"RSA-PSS", "none of"}, {"ED448", "none of"}, {"X25519", "none of"}, {"X448", "none of"}};
+    for (unsigned i = 0; i < 4; i++) {
+        EVP_PKEY *key = generated(cases[i].kind);
+        refuse_public(spki(key), cases[i].word);
+        refuse_private(pkcs8(key, NULL), "no RSA key");
+        EVP_PKEY_free(key);
+    }
+    static const char *const curves[] = {"secp256k1", "P-224", "brainpoolP256r1"};
     for (unsigned i = 0; i < 3; i++) {
-        refuse_public(spki(others[i]), "no RSA key");
-        refuse_private(pkcs8(others[i], NULL), "no RSA key");
-        EVP_PKEY_free(others[i]);
+        EVP_PKEY *key = EVP_EC_gen(curves[i]);
+        refuse_public(spki(key), "must be on P-256");
+        EVP_PKEY_free(key);
     }
 }
 
@@ -351,8 +381,8 @@ static void generates_a_pair(void **unused)
     (void)unused;
     struct buf private = BUF_INIT, public = BUF_INIT, half = BUF_INIT;
     char why[160];
-    assert_int_equal(keys_generate(&private, &public), ERR_OK);
-    assert_int_equal(keys_public_half(&half, buf_as_str(&private), why, sizeof why), ERR_OK);
+    assert_int_equal(signing_key_generate(&private, &public), ERR_OK);
+    assert_int_equal(signing_key_public_half(&half, buf_as_str(&private), why, sizeof why), ERR_OK);
     assert_true(str_eq(buf_as_str(&half), buf_as_str(&public)));
 
     struct keys *a, *b, *c;
@@ -371,70 +401,182 @@ static void generates_a_pair(void **unused)
     expect_public(public);
 }
 
-static BIGNUM *number_of(struct json key, const char *name)
+/* ---- sets ---- */
+
+static const struct str no_kid = {NULL, 0};
+
+static struct str str_or_none(const char *kid)
 {
-    struct json value;
-    if (!json_get(key, str_of(name), &value))
-        return NULL;
-    struct buf scratch = BUF_INIT;
-    struct str base64 = json_text(value, &scratch);
-    uint8_t *bytes;
-    size_t len;
-    cjose_err e;
-    assert_true(cjose_base64url_decode(base64.p, base64.len, &bytes, &len, &e));
-    BIGNUM *n = BN_bin2bn(bytes, (int)len, NULL);
-    cjose_get_dealloc()(bytes);
-    buf_fini(&scratch);
-    return n;
+    return kid ? str_of(kid) : no_kid;
 }
 
-static bool has_comment(struct json group, const char *comment)
+static void add_key(struct keys *k, EVP_PKEY *key, const char *kid)
 {
-    struct json value;
-    return json_get(group, STR("comment"), &value) && json_is(value, str_of(comment));
+    struct buf pem = spki(key);
+    char why[160];
+    if (keys_add_pem(k, buf_as_str(&pem), str_or_none(kid), why, sizeof why))
+        fail_msg("%s", why);
+    buf_fini(&pem);
 }
 
-/* Of the vectors for JSON Web Keys these are about the numbers of one RSA key. The others turn on
- * what a key in PEM form does not have (kid, use, alg, sets of keys) or on other families.
- * The one with the ROCA flaw is let in: that flaw lies in how some chips made the primes,
- * and only the owner of such a key suffers. */
-static void vectors_of_keys(void **unused)
+static void takes_every_public_block(void **unused)
 {
     (void)unused;
-    struct buf file = BUF_INIT;
-    if (!file_text(&file, TEST_SHARED_DIR "/testdata/jws/json_web_key_test.json"))
-        skip();
+    EVP_PKEY *others[] = {jws_key("ES256"), jws_key("ES384"), jws_key("ES512"), jws_key("EdDSA")};
+    struct buf pem = joined(spki(rsa), pkcs8(rsa, NULL));
+    for (unsigned i = 0; i < 4; i++)
+        pem = joined(pem, i % 2 ? certificate(others[i], false) : spki(others[i]));
+    struct keys *k;
+    char why[160];
+    assert_int_equal(keys_from_pem(&k, buf_as_str(&pem), why, sizeof why), ERR_OK);
+    assert_int_equal(keys_count(k), 5);
+    keys_free(k);
+    /* One that is broken spoils all: nobody wants half of his keys. */
+    pem = joined(pem, text("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"));
+    refuse_public(pem, "broken");
+    for (unsigned i = 0; i < 4; i++)
+        EVP_PKEY_free(others[i]);
+}
 
-    struct json root, groups, group, key;
-    struct json_iter it;
-    unsigned n_seen = 0;
-    assert_int_equal(json_parse(&root, buf_as_str(&file)), ERR_OK);
-    assert_true(json_get(root, STR("testGroups"), &groups));
-    json_iter_init(&it, groups);
-    while (json_next(&it, NULL, &group)) {
-        bool good = has_comment(group, "rs256");
-        if (!good && !has_comment(group, "keysize_too_small") && !has_comment(group, "exponentOne"))
-            continue;
-        assert_true(json_get(group, STR("public"), &key));
-        struct json set;
-        if (json_get(key, STR("keys"), &set)) {
-            struct json_iter keys;
-            json_iter_init(&keys, set);
-            assert_true(json_next(&keys, NULL, &key));
+/* The chain behind a certificate vouches for it; who signed it signs no JWTs. */
+static void passes_over_the_chain_of_a_certificate(void **unused)
+{
+    (void)unused;
+    EVP_PKEY *authority = jws_key("ES256");
+    expect_public(joined(certificate(rsa, false), certificate(authority, true)));
+    expect_public(certificate(authority, true));
+    EVP_PKEY_free(authority);
+}
+
+/* Whether a token with this kid is taken. */
+static bool takes(const struct keys *k, EVP_PKEY *key, const char *alg, const char *kid)
+{
+    struct buf token = jws_named_token(key, alg, kid, STR("{}")), payload = BUF_INIT;
+    bool taken = jwt_check_signature(&payload, k, buf_as_str(&token)) == ERR_OK;
+    buf_fini(&token);
+    buf_fini(&payload);
+    return taken;
+}
+
+static void finds_keys_by_their_names(void **unused)
+{
+    (void)unused;
+    struct keys *k = keys_new();
+    EVP_PKEY *a = jws_key("ES256"), *b = jws_key("ES256"), *nameless = jws_key("ES256");
+    EVP_PKEY *stranger = jws_key("ES256");
+    add_key(k, a, "a");
+    add_key(k, b, "b");
+    add_key(k, nameless, NULL);
+    add_key(k, rsa, "rsa");
+
+    assert_true(takes(k, a, "ES256", "a"));
+    assert_true(takes(k, b, "ES256", "b"));
+    assert_true(takes(k, rsa, "RS256", "rsa"));
+    /* A known name is that key's alone, */
+    assert_false(takes(k, a, "ES256", "b"));
+    assert_false(takes(k, nameless, "ES256", "a"));
+    assert_false(takes(k, a, "ES256", "rsa"));
+    assert_false(takes(k, rsa, "RS256", "a"));
+    /* an unknown one that of the keys without a name, */
+    assert_true(takes(k, nameless, "ES256", "c"));
+    assert_true(takes(k, nameless, "ES256", ""));
+    assert_false(takes(k, a, "ES256", "c"));
+    assert_false(takes(k, a, "ES256", "A"));
+    assert_false(takes(k, a, "ES256", ""));
+    /* and without one every key may be it. */
+    assert_true(takes(k, nameless, "ES256", NULL));
+    assert_true(takes(k, a, "ES256", NULL));
+    assert_true(takes(k, b, "ES256", NULL));
+    assert_true(takes(k, rsa, "PS256", NULL));
+    assert_false(takes(k, stranger, "ES256", NULL));
+
+    /* Two keys of one name: a rotation by somebody who never changes the name. */
+    add_key(k, stranger, "a");
+    assert_true(takes(k, a, "ES256", "a"));
+    assert_true(takes(k, stranger, "ES256", "a"));
+    keys_free(k);
+    EVP_PKEY_free(a);
+    EVP_PKEY_free(b);
+    EVP_PKEY_free(nameless);
+    EVP_PKEY_free(stranger);
+}
+
+static void a_kid_that_is_no_string_is_no_name(void **unused)
+{
+    (void)unused;
+    static const struct {
+        struct str header;
+        bool named_taken, nameless_taken;
+    } cases[] = {
+        {STR("{\"alg\":\"ES256\",\"kid\":\"\\u0061\"}"), true, false},
+        {STR("{\"alg\":\"ES256\",\"kid\":7}"), true, true},
+        {STR("{\"alg\":\"ES256\",\"kid\":null}"), true, true},
+        {STR("{\"alg\":\"ES256\",\"kid\":[\"b\"]}"), true, true},
+        {STR("{\"alg\":\"ES256\",\"KID\":\"b\"}"), true, true},
+    };
+    struct keys *k = keys_new();
+    EVP_PKEY *named = jws_key("ES256"), *nameless = jws_key("ES256");
+    add_key(k, named, "a");
+    add_key(k, nameless, NULL);
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        EVP_PKEY *signers[] = {named, nameless};
+        bool expected[] = {cases[i].named_taken, cases[i].nameless_taken};
+        for (unsigned n = 0; n < 2; n++) {
+            struct buf token = jws_token(signers[n], "ES256", cases[i].header, STR("{}"));
+            struct buf payload = BUF_INIT;
+            bool taken = jwt_check_signature(&payload, k, buf_as_str(&token)) == ERR_OK;
+            if (taken != expected[n])
+                fail_msg("'%s' of key %u", cases[i].header.p, n);
+            buf_fini(&token);
+            buf_fini(&payload);
         }
-        BIGNUM *modulus = number_of(key, "n"), *exponent = number_of(key, "e");
-        EVP_PKEY *made = of_numbers(modulus, exponent);
-        if (good)
-            expect_public(spki(made));
-        else
-            refuse_public(spki(made), "RSA key");
-        EVP_PKEY_free(made);
-        BN_free(modulus);
-        BN_free(exponent);
-        n_seen++;
     }
-    assert_true(n_seen >= 3);
-    buf_fini(&file);
+    keys_free(k);
+    EVP_PKEY_free(named);
+    EVP_PKEY_free(nameless);
+}
+
+/* Keys of another family cost no try; of the fitting one only so many are tried. */
+static void tries_only_so_many_keys(void **unused)
+{
+    (void)unused;
+    EVP_PKEY *other = jws_key("EdDSA"), *ec[KEYS_TRIES_MAX + 1];
+    for (unsigned i = 0; i <= KEYS_TRIES_MAX; i++)
+        ec[i] = jws_key("ES256");
+    for (unsigned named = 0; named < 3; named++) {
+        const char *kid = named ? "same" : NULL, *shown = named == 1 ? "same" : NULL;
+        struct keys *k = keys_new();
+        for (unsigned i = 0; i <= KEYS_TRIES_MAX; i++) {
+            add_key(k, other, kid);
+            add_key(k, ec[i], kid);
+        }
+        assert_true(takes(k, ec[0], "ES256", shown));
+        assert_true(takes(k, ec[KEYS_TRIES_MAX - 1], "ES256", shown));
+        assert_false(takes(k, ec[KEYS_TRIES_MAX], "ES256", shown));
+        keys_free(k);
+    }
+    /* Those without a name and those with one share the tries. */
+    struct keys *k = keys_new();
+    for (unsigned i = 0; i <= KEYS_TRIES_MAX; i++)
+        add_key(k, ec[i], i % 2 ? "a" : NULL);
+    assert_true(takes(k, ec[KEYS_TRIES_MAX], "ES256", NULL));
+    assert_true(takes(k, ec[5], "ES256", NULL));
+    assert_false(takes(k, ec[7], "ES256", NULL));
+    keys_free(k);
+    EVP_PKEY_free(other);
+    for (unsigned i = 0; i <= KEYS_TRIES_MAX; i++)
+        EVP_PKEY_free(ec[i]);
+}
+
+static void an_empty_set_takes_nothing(void **unused)
+{
+    (void)unused;
+    struct keys *k = keys_new();
+    assert_int_equal(keys_count(k), 0);
+    assert_false(takes(k, rsa, "RS256", NULL));
+    assert_false(takes(k, rsa, "RS256", "a"));
+    keys_free(k);
+    keys_free(NULL);
 }
 
 int main(void)
@@ -446,13 +588,19 @@ int main(void)
         cmocka_unit_test(refuses_the_other_half),
         cmocka_unit_test(refuses_encrypted_keys_without_asking),
         cmocka_unit_test(refuses_what_is_no_key),
-        cmocka_unit_test(refuses_other_families),
+        cmocka_unit_test(takes_other_families),
+        cmocka_unit_test(refuses_families_that_sign_no_jwt),
         cmocka_unit_test(refuses_weak_numbers),
         cmocka_unit_test(refuses_a_private_key_that_is_no_pair),
         cmocka_unit_test(survives_every_cut),
         cmocka_unit_test(cuts_a_sentence_to_its_room),
         cmocka_unit_test(generates_a_pair),
-        cmocka_unit_test(vectors_of_keys),
+        cmocka_unit_test(takes_every_public_block),
+        cmocka_unit_test(passes_over_the_chain_of_a_certificate),
+        cmocka_unit_test(finds_keys_by_their_names),
+        cmocka_unit_test(a_kid_that_is_no_string_is_no_name),
+        cmocka_unit_test(tries_only_so_many_keys),
+        cmocka_unit_test(an_empty_set_takes_nothing),
     };
     return cmocka_run_group_tests(tests, make_rsa, free_rsa);
 }

@@ -16,7 +16,7 @@ static struct claims *claims_for(unsigned user)
     char json[64];
     snprintf(json, sizeof json, "{\"gusher\":{\"user_id\":\"%u\"}}", user);
     struct claims *c = NULL;
-    assert_int_equal(claims_from_json(&c, str_of(json), 0), ERR_OK);
+    assert_int_equal(claims_from_json(&c, str_of(json), NULL, 0), ERR_OK);
     return c;
 }
 

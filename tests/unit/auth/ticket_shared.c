@@ -483,7 +483,7 @@ static void issuing_needs_a_jwt(void **unused)
     struct tickets *t = shared(SECRET);
     struct buf jwt = BUF_INIT, out = BUF_INIT, note = BUF_INIT;
     struct claims *c;
-    assert_int_equal(claims_from_json(&c, STR("{}"), NOW), ERR_OK);
+    assert_int_equal(claims_from_json(&c, STR("{}"), NULL, NOW), ERR_OK);
     buf_str(&out, STR("before"));
     buf_str(&note, STR("this"));
     static const char *const wrong[] = {"", "e30.e30", "e30.e3.e30"};

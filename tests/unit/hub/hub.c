@@ -632,6 +632,35 @@ static void keeps_remotes_through_reloads(void **unused)
     assert_false(grants_allow_remote(clients[0].socket.grants, STR("a")));
 }
 
+static void ends_what_other_grants_do_not_permit(void **unused)
+{
+    (void)unused;
+    join(0, "app", "ann", "*;");
+    join(1, "app", "ann", "*;");
+    subscribe_all(0, "apple;new;pear;");
+    subscribe_all(1, "pear;");
+    struct buf list = names_of("app*;"), remotes = names_of("cmd;"), revoked = BUF_INIT;
+    hub_set_grants(hub, &clients[0].socket,
+                   grants_get(hub_grants_pool(hub), buf_as_str(&list), buf_as_str(&remotes)),
+                   &revoked);
+    check();
+    char *text = names_sorted(buf_as_str(&revoked));
+    assert_string_equal(text, "new;pear;");
+    free(text);
+    assert_int_equal(clients[0].socket.n_subs, 1);
+    assert_true(hub_is_subscribed(&clients[0].socket, STR("apple")));
+    assert_true(grants_allow_remote(clients[0].socket.grants, STR("cmd")));
+    assert_false(listens("app", "new")); /* nobody else did */
+    assert_true(listens("app", "pear"));
+    /* Others of the user keep what they have, and nobody is told: that is the host's. */
+    assert_int_equal(clients[1].socket.n_subs, 1);
+    expect_got(0, "");
+    expect_got(1, "");
+    buf_fini(&list);
+    buf_fini(&remotes);
+    buf_fini(&revoked);
+}
+
 /* ---- interest ---- */
 
 static void announces_each_name_once(void **unused)
@@ -952,6 +981,7 @@ int main(void)
         WITH_HUB(adds_before_it_tells),
         WITH_HUB(reloads_before_it_tells),
         WITH_HUB(keeps_remotes_through_reloads),
+        WITH_HUB(ends_what_other_grants_do_not_permit),
         WITH_HUB(announces_each_name_once),
         WITH_HUB(hashes_names_apart),
         WITH_HUB(agrees_with_the_model),

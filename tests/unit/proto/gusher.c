@@ -49,6 +49,8 @@ static void ignore_interest(void *ctx, const struct hub_name *name, bool on)
 
 static struct {
     struct buf remotes; /* what was handed over, a line each */
+    struct buf tokens;  /* that were to refresh, a line each, */
+    const char *reason; /* and what is wrong with them */
     enum err outcome;
     struct proto_notes notes;
 } host_did;
@@ -65,7 +67,15 @@ static enum err take_remote(void *ctx, struct hub_socket *s, struct str remote, 
     return ERR_OK;
 }
 
-static const struct proto_host proto_host = {&host_did, take_remote, &host_did.notes};
+static const char *take_token(void *ctx, struct hub_socket *s, struct str token)
+{
+    assert_ptr_equal(ctx, &host_did);
+    assert_ptr_equal(s, &socket);
+    buf_printf(&host_did.tokens, "%.*s\n", (int)token.len, token.p);
+    return host_did.reason;
+}
+
+static const struct proto_host proto_host = {&host_did, take_remote, take_token, &host_did.notes};
 
 static void drop_notes(void)
 {
@@ -111,6 +121,8 @@ static int tear_down(void **unused)
         hub_leave(hub, &socket);
     hub_free(hub);
     buf_fini(&host_did.remotes);
+    buf_fini(&host_did.tokens);
+    host_did.reason = NULL;
     drop_notes();
     return 0;
 }
@@ -354,6 +366,42 @@ static void refuses_remotes(void **unused)
     expect_handed_over("");
 }
 
+#define REFRESH(data) "{\"event\":\"gusher.refresh\",\"data\":{" data "}}"
+
+static void refreshes(void **unused)
+{
+    (void)unused;
+    join("", "");
+    expect(REFRESH("\"token\":\"a.b\\u002ec\""), REPLY("refresh_succeeded", "{}"));
+    host_did.reason = "the token is for another app";
+    expect(REFRESH("\"token\":\"\",\"more\":1"),
+           REPLY("refresh_error", "{\"reason\":\"the token is for another app\"}"));
+    buf_char(&host_did.tokens, 0);
+    assert_string_equal(host_did.tokens.p, "a.b.c\n\n");
+    static const char wrong[] = "1008 token must be a string";
+    expect(REFRESH(""), wrong);
+    expect(REFRESH("\"token\":null"), wrong);
+    expect(REFRESH("\"Token\":\"a\""), wrong);
+    expect("{\"event\":\"gusher.refresh\",\"data\":\"a.b.c\"}", wrong);
+}
+
+static void tells_of_tokens_and_subscriptions(void **unused)
+{
+    (void)unused;
+    join("", "");
+    struct buf out = BUF_INIT;
+    char expected[400];
+    proto_gusher.token_expires(hub, &socket, 60, &out);
+    proto_gusher.revoked(hub, &socket, STR("a\"\n"), &out);
+    snprintf(expected, sizeof expected,
+             "{\"event\":\"gusher.token_expires\",\"socket_id\":\"%.36s\",\"data\":"
+             "{\"expires_in\":60}}{\"event\":\"gusher.subscription_revoked\","
+             "\"socket_id\":\"%.36s\",\"data\":{\"channel\":\"a\\\"\\n\"}}",
+             id, id);
+    assert_true(str_eq(buf_as_str(&out), str_of(expected)));
+    buf_fini(&out);
+}
+
 /* What a host needs to know, should the reply have to wait. */
 static void notes_what_it_subscribes(void **unused)
 {
@@ -553,6 +601,8 @@ int main(void)
         WITH_HUB(answers_pings),
         WITH_HUB(hands_permitted_remotes_over),
         WITH_HUB(refuses_remotes),
+        WITH_HUB(refreshes),
+        WITH_HUB(tells_of_tokens_and_subscriptions),
         WITH_HUB(notes_what_it_subscribes),
         WITH_HUB(takes_members_as_they_come),
         WITH_HUB(counts_the_first_of_duplicates),
