@@ -207,14 +207,17 @@ struct trust *load_trust(struct load *l, char *why, size_t why_len)
 
 /* ---- keys from an address ---- */
 
-/* A set that has a usable key, appended to *json. */
-static bool fetch_jwks(const struct config *c, bool (*stops)(void), struct buf *json, char *why,
-                       size_t why_len)
+/* A set that has a usable key, appended to *json. What is as it was (`known`) was judged before,
+ * and nothing is said of it again. */
+static bool fetch_jwks(const struct config *c, bool (*stops)(void), struct str known,
+                       struct buf *json, char *why, size_t why_len)
 {
     const struct fetch_options o = {c->jwks_url, JWKS_BYTES_MAX, JWKS_WAIT_MS, stops};
     struct jwks_report report;
     if (fetch_get(json, &o, why, why_len))
         return false;
+    if (known.len && str_eq(buf_as_str(json), known))
+        return true;
     struct keys *k = keys_new();
     bool good = keys_add_jwks(k, buf_as_str(json), &report, why, why_len) == ERR_OK;
     if (good)
@@ -241,7 +244,7 @@ bool load_first_jwks(struct load *l, bool (*stops)(void), char *why, size_t why_
     bool is_only_source = !has_keys_in_files(l->config), again;
     do {
         buf_clear(&l->jwks);
-        if (fetch_jwks(l->config, stops, &l->jwks, detail, sizeof(detail)))
+        if (fetch_jwks(l->config, stops, STR_EMPTY, &l->jwks, detail, sizeof(detail)))
             return true;
         again = is_only_source && loop_clock_ms() < end_ms && !stops();
         if (again)
@@ -260,7 +263,7 @@ bool load_refresh_jwks(struct load *l, bool (*stops)(void), struct trust **out)
 {
     char why[512];
     struct buf json = BUF_INIT, before = l->jwks;
-    bool ok = fetch_jwks(l->config, stops, &json, why, sizeof(why));
+    bool ok = fetch_jwks(l->config, stops, buf_as_str(&before), &json, why, sizeof(why));
     *out = NULL;
     if (ok && !str_eq(buf_as_str(&json), buf_as_str(&before))) {
         l->jwks = json;

@@ -266,11 +266,15 @@ test('keys from an address rotate by themselves', () => {
     source.keys = [keys.jwkOf(second)];
     await refusesSoon(server, one);
     assert.ok(await takes(server, two));
-    // What has not changed is not told again.
+    // What has not changed is not told again, and neither is what was passed over in it.
+    source.keys = [{ kty: 'oct', k: 'AAAA' }, keys.jwkOf(second)];
+    await until(() => server.logged('jwks_keys_passed_over').length, 'the set with another key');
+    await source.asked();
     const told = server.logged('jwks_refreshed').length;
     await source.asked();
     await source.asked();
     assert.equal(server.logged('jwks_refreshed').length, told);
+    assert.equal(server.logged('jwks_keys_passed_over').length, 1);
     assertNoSecrets(server, one, two, 'of-the-address', keys.jwkOf(first).n);
   });
 });
