@@ -15,9 +15,9 @@
 #include "hub/pattern.h"
 
 enum {
-    BUS_ASK_MS = 2000,     /* how long a page may take; then the answer is what is known */
-    BUS_ASKS_MAX = 4096,   /* questions of one seat under way at once, */
-    BUS_PATTERNS_MAX = 32, /* and of these, with a pattern; */
+    BUS_ASK_MS = 2000,              /* how long a page may take; then the answer is what is known */
+    BUS_ASKS_MAX = 4096,            /* questions of one seat under way at once, */
+    BUS_PATTERNS_MAX = 32,          /* and of these, with a pattern; */
     BUS_ASKS_BYTES_MAX = 256 << 20, /* memory they may hold together before more are refused */
     BUS_ROUND_BYTES = 4 << 20,      /* of all pages that are asked for at once, about */
     BUS_PAGE_BYTES_MAX = 128 << 10, /* of one page, */
