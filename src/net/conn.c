@@ -610,7 +610,7 @@ bool net_end_turn(struct net *n)
     int64_t took_us = n->loop->had_input ? (now_us - n->loop->now_us) / 2 : 0;
     int64_t until_us = now_us + (took_us < NET_SHARE_MAX_US ? took_us : NET_SHARE_MAX_US);
     bool more = write_slice(n);
-    while (more && took_us && loop_clock_us() < until_us)
+    while (more && took_us >= NET_SHARE_MIN_US / 2 && loop_clock_us() < until_us)
         more = write_slice(n);
     adapt_slice(n, more);
     return more;

@@ -26,7 +26,9 @@ enum {
     NET_SLICE_MAX = 128,
     NET_SLICE_BYTES = 256 * 1024,
     /* With input coming in all the time slices go on for half as long as the rest of the turn took:
-     * so a fan-out has a third of the time at least, whatever else there is to do. */
+     * so a fan-out has a third of the time at least, whatever else there is to do. Below
+     * NET_SHARE_MIN_US one slice is about as much, and more can join. */
+    NET_SHARE_MIN_US = 300,
     NET_SHARE_MAX_US = 10000,
     CONN_READ_BYTES = 64 * 1024, /* the one read buffer of a thread; */
     CONN_READ_STRANGER =
