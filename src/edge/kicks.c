@@ -51,13 +51,14 @@ static void kick_socket(struct kicks *k, const struct msg *m)
         k->kick(k->ctx, s, m->data);
 }
 
-/* Whoever is closed leaves the list of his user, but the one behind him stays. */
+/* Whoever is closed leaves the list of his user, but the one behind him stays. Only who is closed
+ * counts: each call comes further. */
 static bool kick_user(struct kicks *k, const struct msg *m, unsigned max)
 {
     struct hub_socket *s = hub_sockets_of(k->hub, m->app, m->target), *next;
-    for (; s && max > 0; s = next, max--) {
+    for (; s && max > 0; s = next) {
         next = s->next_of_user;
-        k->kick(k->ctx, s, m->data);
+        max -= k->kick(k->ctx, s, m->data);
     }
     return !s;
 }
@@ -75,10 +76,8 @@ static bool kick_among_all(struct kicks *k, struct job *j, unsigned max)
         s = hub_each(k->hub, &j->place);
         if (!s)
             return true;
-        if (is_meant(k, s, j->msg)) {
-            k->kick(k->ctx, s, j->msg->data);
-            max--;
-        }
+        if (is_meant(k, s, j->msg))
+            max -= k->kick(k->ctx, s, j->msg->data);
     }
     return false;
 }

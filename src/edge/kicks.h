@@ -15,8 +15,8 @@ enum {
 struct kicks; /* one worker's */
 
 /* Closes the socket (which leaves the hub) with a close frame of this payload: two bytes of code, a
- * reason. Not called for one twice. */
-typedef void kick_fn(void *ctx, struct hub_socket *s, struct str payload);
+ * reason. False: it is ending already, and leaves at the turn's end. */
+typedef bool kick_fn(void *ctx, struct hub_socket *s, struct str payload);
 
 /* Whether the socket was opened by this token. */
 typedef bool kick_token_fn(void *ctx, const struct hub_socket *s, struct str jti);

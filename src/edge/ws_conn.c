@@ -66,12 +66,15 @@ void ws_close_with(struct ws_conn *s, enum log_level level, unsigned code, struc
     timer_set(&ws_worker(s)->loop.timers, &s->timer, ws_worker(s)->loop.now_ms + WORKER_LINGER_MS);
 }
 
-void ws_conn_kick(void *worker, struct hub_socket *socket, struct str payload)
+bool ws_conn_kick(void *worker, struct hub_socket *socket, struct str payload)
 {
     (void)worker;
     struct ws_conn *s = container_of(socket, struct ws_conn, socket);
     unsigned code = (unsigned)(unsigned char)payload.p[0] << 8 | (unsigned char)payload.p[1];
+    if (conn_is_ending(&s->conn))
+        return false;
     ws_close_with(s, LOG_INFO, code, str_make(payload.p + 2, payload.len - 2));
+    return true;
 }
 
 /* ---- in ---- */

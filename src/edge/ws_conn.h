@@ -26,7 +26,7 @@ void ws_conns_go_on(struct worker *w);
 void ws_conns_wait_for_nothing(struct worker *w);
 
 /* For kicks.h: closes a socket of this worker, and says whether a token has opened it. */
-void ws_conn_kick(void *worker, struct hub_socket *s, struct str payload);
+bool ws_conn_kick(void *worker, struct hub_socket *s, struct str payload);
 bool ws_conn_is_of_token(void *worker, const struct hub_socket *s, struct str jti);
 
 /* A remote command of a socket of this worker is over. */

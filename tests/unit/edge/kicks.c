@@ -11,7 +11,7 @@ enum { MANY = 3 * KICKS_CLOSED };
 
 struct peer {
     struct hub_socket socket;
-    bool is_there;
+    bool is_there, is_ending;
     char token; /* of the token that has opened it */
     unsigned n_kicked;
 };
@@ -32,15 +32,18 @@ static void leave(struct peer *p)
     p->is_there = false;
 }
 
-static void kick(void *ctx, struct hub_socket *s, struct str payload)
+static bool kick(void *ctx, struct hub_socket *s, struct str payload)
 {
     struct peer *p = (struct peer *)((char *)s - offsetof(struct peer, socket));
     assert_ptr_equal(ctx, peers);
     assert_true(str_eq(payload, STR("\017\242why")));
     assert_true(p->is_there);
+    if (p->is_ending)
+        return false;
     leave(p);
     p->n_kicked++;
     n_kicked++;
+    return true;
 }
 
 static bool is_of_token(void *ctx, const struct hub_socket *s, struct str jti)
@@ -162,6 +165,23 @@ static void all_that_a_token_has_opened(void **unused)
         assert_int_equal(peers[i].n_kicked, i % 4 == 1);
 }
 
+/* Those who are ending anyway are neither closed again nor waited for. */
+static void passes_over_who_is_ending(void **unused)
+{
+    (void)unused;
+    for (unsigned i = 0; i < MANY; i++)
+        join(i, "app", "ann", 0)->is_ending = i > 0;
+    add(MSG_KICK_USER, "app", STR("ann"));
+    assert_false(kicks_run(kicks));
+    assert_int_equal(n_kicked, 1);
+    for (unsigned i = 0; i <= KICKS_WAITING; i++)
+        add(MSG_KICK_USER, "app", STR("ann")); /* the first of them at once, to its end */
+    add(MSG_KICK_APP, "app", STR_EMPTY);
+    while (kicks_run(kicks))
+        ;
+    assert_int_equal(n_kicked, 1);
+}
+
 static void so_many_wait(void **unused)
 {
     (void)unused;
@@ -185,6 +205,7 @@ int main(void)
         WITH_KICKS(all_of_an_app_some_a_turn),
         WITH_KICKS(all_that_a_token_has_opened),
         WITH_KICKS(so_many_wait),
+        WITH_KICKS(passes_over_who_is_ending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
