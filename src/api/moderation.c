@@ -11,6 +11,9 @@ enum {
     REASON_MAX = 123, /* RFC 6455 section 5.5: a control frame has room for no more */
 };
 
+static const uint64_t SECONDS_MAX =
+    999999999999; /* in a parameter; what it means is judged later */
+
 static enum api_outcome refuse(struct api_call *c, int status, const char *text)
 {
     api_text(c->reply, status, text);
@@ -92,18 +95,13 @@ static enum api_outcome ban(struct api_call *c, const struct ban *ban, const cha
     return API_DONE;
 }
 
-/* A whole number of seconds in a parameter; false: it is there and is none. */
+/* A whole number of seconds in a parameter, 0 without one; false: it is there and is none. */
 static bool read_seconds(struct str text, int64_t *out)
 {
-    *out = 0;
-    if (text.len > 12)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return false;
-        *out = *out * 10 + (text.p[i] - '0');
-    }
-    return true;
+    uint64_t seconds = 0;
+    bool ok = !text.len || str_number(text, SECONDS_MAX, &seconds);
+    *out = (int64_t)seconds;
+    return ok;
 }
 
 static bool read_target(struct api_call *c)

@@ -44,6 +44,22 @@ bool str_has_token(struct str list, struct str token)
     return false;
 }
 
+bool str_number(struct str digits, uint64_t max, uint64_t *out)
+{
+    uint64_t n = 0, rest = max;
+    for (size_t i = 0; i < digits.len; i++, rest /= 10) {
+        char c = digits.p[i];
+        if (c < '0' || c > '9' || (i && !rest))
+            return false;
+        if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
+            return false;
+    }
+    if (!digits.len || n > max)
+        return false;
+    *out = n;
+    return true;
+}
+
 int str_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')

@@ -3,6 +3,7 @@
 #define BASE_STR_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct str {
@@ -46,6 +47,10 @@ struct str str_cut(struct str *rest, char sep);
 /* Whether the comma-separated list of tokens (RFC 9110 section 5.6.1) holds `token`,
  * without regard to case. */
 bool str_has_token(struct str list, struct str token);
+
+/* A decimal number of at most as many digits as `max` has; false, and *out stays, for anything else
+ * or more than `max`. */
+bool str_number(struct str digits, uint64_t max, uint64_t *out);
 
 /* The value of a hexadecimal digit, or -1. */
 int str_hex_digit(char c);

@@ -34,15 +34,8 @@ bool networks_read_ip(struct sockaddr_storage *out, struct str text)
 
 static bool is_port(struct str text)
 {
-    unsigned port = 0;
-    if (!text.len || text.len > 5)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return false;
-        port = port * 10 + (unsigned)(text.p[i] - '0');
-    }
-    return port <= 65535;
+    uint64_t port;
+    return str_number(text, UINT16_MAX, &port);
 }
 
 bool networks_read_address(struct sockaddr_storage *out, struct str text)
@@ -69,21 +62,14 @@ static enum err read_network(struct network *n, struct str text)
     struct sockaddr_storage address;
     bool has_bits = text.len && memchr(text.p, '/', text.len);
     struct str ip = str_cut(&text, '/');
-    unsigned bits = 0;
-    if (!networks_read_ip(&address, ip) || text.len > 3)
+    if (!networks_read_ip(&address, ip))
         return ERR_PROTO;
     bool is_v4 = address.ss_family == AF_INET;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return ERR_PROTO;
-        bits = bits * 10 + (unsigned)(text.p[i] - '0');
-    }
-    if (!has_bits)
-        bits = is_v4 ? 32 : ALL_BITS;
-    if ((has_bits && !text.len) || bits > (is_v4 ? 32u : (unsigned)ALL_BITS))
+    uint64_t most = is_v4 ? ALL_BITS - V4_BITS : ALL_BITS, bits = most;
+    if (has_bits && !str_number(text, most, &bits))
         return ERR_PROTO;
     ip_of(&address, n->ip);
-    n->bits = is_v4 ? V4_BITS + bits : bits;
+    n->bits = (unsigned)bits + (is_v4 ? V4_BITS : 0);
     return ERR_OK;
 }
 

@@ -27,16 +27,11 @@ static bool may_begin(struct str bytes, struct str with)
 
 static bool read_port(struct str text, in_port_t *out)
 {
-    unsigned port = 0;
-    if (!text.len || text.len > 5 || (text.len > 1 && text.p[0] == '0'))
+    uint64_t port;
+    if ((text.len > 1 && text.p[0] == '0') || !str_number(text, UINT16_MAX, &port))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return false;
-        port = port * 10 + (unsigned)(text.p[i] - '0');
-    }
     *out = htons((uint16_t)port);
-    return port <= 65535;
+    return true;
 }
 
 static bool read_pair(struct sockaddr_storage *a, struct str ip, struct str port, int family)

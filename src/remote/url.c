@@ -25,16 +25,11 @@ static bool decode(char to[REMOTE_URL_PART_MAX], struct str from)
 
 static bool read_port(unsigned *out, struct str text)
 {
-    unsigned port = 0;
-    if (!text.len || text.len > 5)
+    uint64_t port;
+    if (!str_number(text, UINT16_MAX, &port) || !port)
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9')
-            return false;
-        port = port * 10 + (unsigned)(text.p[i] - '0');
-    }
-    *out = port;
-    return port > 0 && port < 65536;
+    *out = (unsigned)port;
+    return true;
 }
 
 /* host, host:port, [v6] or [v6]:port */

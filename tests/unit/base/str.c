@@ -69,14 +69,48 @@ static void reads_hex_digits(void **unused)
     assert_int_equal(str_hex_digit('\0'), -1);
 }
 
+static void reads_numbers(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text;
+        uint64_t max, n;
+    } good[] = {{"0", 0, 0},
+                {"0", 9, 0},
+                {"65535", 65535, 65535},
+                {"00080", 65535, 80},
+                {"18446744073709551615", UINT64_MAX, UINT64_MAX}};
+    static const struct {
+        const char *text;
+        uint64_t max;
+    } bad[] = {{"", 9},
+               {"1", 0},
+               {"65536", 65535},
+               {"000080", 65535},
+               {"-1", 99},
+               {"+1", 99},
+               {"1 ", 99},
+               {"1x", 99},
+               {"00", 9},
+               {"18446744073709551616", UINT64_MAX},
+               {"99999999999999999999", UINT64_MAX}};
+    uint64_t n = 4711;
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(str_number(str_of(bad[i].text), bad[i].max, &n));
+        assert_int_equal(n, 4711);
+    }
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(str_number(str_of(good[i].text), good[i].max, &n));
+        assert_true(n == good[i].n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compares),
-        cmocka_unit_test(trims),
-        cmocka_unit_test(cuts),
-        cmocka_unit_test(finds_tokens),
-        cmocka_unit_test(reads_hex_digits),
+        cmocka_unit_test(reads_numbers), cmocka_unit_test(compares),
+        cmocka_unit_test(trims),         cmocka_unit_test(cuts),
+        cmocka_unit_test(finds_tokens),  cmocka_unit_test(reads_hex_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
