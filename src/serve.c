@@ -270,16 +270,20 @@ static int serve(struct load *l, struct server_options *o, struct trust *trust, 
     char why[512];
     struct tickets *tickets;
     struct bans *bans;
+    struct ban_file *ban_file = NULL;
     struct server *server;
     int wrong = make_tickets(&tickets, c);
     if (wrong)
         return wrong;
-    if (bans_open(&bans, c->bans_file, (int64_t)run_unix_now(), why, sizeof(why))) {
+    bans = bans_new();
+    if (c->bans_file &&
+        ban_file_open(&ban_file, c->bans_file, bans, (int64_t)run_unix_now(), why, sizeof(why))) {
+        bans_free(bans);
         tickets_free(tickets);
         return run_fail(1, why);
     }
     int code = 1;
-    if (server_new(&server, o, trust, tickets, bans, why, sizeof(why))) {
+    if (server_new(&server, o, trust, tickets, bans, ban_file, why, sizeof(why))) {
         run_fail(1, why);
     } else {
         bool dropped = !c->run_as || privilege_drop(c->run_as, why, sizeof(why));
@@ -296,6 +300,7 @@ static int serve(struct load *l, struct server_options *o, struct trust *trust, 
         }
         server_free(server);
     }
+    ban_file_free(ban_file);
     bans_free(bans);
     tickets_free(tickets);
     return code;

@@ -1,22 +1,13 @@
 #include "auth/bans.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include "auth/base64url.h"
-#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 
 enum {
     NOTE_VERSION = 1,
     NOTE_HEAD = 1 + 1 + 1 + 8 + 8 + 2, /* version, kind, lifted, until, set, length of the app */
-    FILE_MAX = 256 << 20,
-    SWEEP_EVERY = 1000, /* notes, between two looks for those that are over */
+    SWEEP_EVERY = 1000,                /* notes, between two looks for those that are over */
 };
 
 struct item {
@@ -31,9 +22,6 @@ struct bans {
     pthread_rwlock_t lock;
     struct map map;
     unsigned n_since_sweep;
-    pthread_mutex_t file_lock; /* a lock of its own: nobody who looks up waits for a disk */
-    int file;                  /* -1: none */
-    char *path;
 };
 
 static struct str item_key(const void *item)
@@ -178,139 +166,14 @@ static struct ban ban_of(const struct item *i)
                         .lifted = i->lifted};
 }
 
-/* ---- the file: a note a line, as base64url ---- */
-
-static void append_line(struct buf *out, const struct ban *ban)
-{
-    struct buf note = BUF_INIT;
-    ban_write_note(&note, ban);
-    base64url_encode(out, note.p, note.len);
-    buf_char(out, '\n');
-    buf_fini(&note);
-}
-
-static bool write_all(int fd, struct str text)
-{
-    while (text.len) {
-        ssize_t n = write(fd, text.p, text.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        text.p += n;
-        text.len -= (size_t)n;
-    }
-    return true;
-}
-
-/* It is in force all the same: what cannot be kept is told. */
-static void keep(struct bans *b, const struct ban *ban)
-{
-    struct buf line = BUF_INIT;
-    if (b->file < 0)
-        return;
-    append_line(&line, ban);
-    pthread_mutex_lock(&b->file_lock);
-    if (!write_all(b->file, buf_as_str(&line)))
-        LOG(LOG_ERROR, "ban_not_kept", LOG_CSTR("file", b->path),
-            LOG_CSTR("reason", strerror(errno)));
-    pthread_mutex_unlock(&b->file_lock);
-    buf_fini(&line);
-}
-
-static enum err read_line(struct bans *b, struct str line, int64_t now_s)
-{
-    struct buf note = BUF_INIT;
-    struct ban ban;
-    enum err e =
-        base64url_decode(&note, line) ? read_note(&ban, buf_as_str(&note), now_s) : ERR_PROTO;
-    if (!e)
-        e = apply(b, &ban, now_s);
-    buf_fini(&note);
-    return e == ERR_EXPIRED ? ERR_OK : e;
-}
-
-/* A line without its end was being written when the process died. */
-static enum err read_text(struct bans *b, struct str text, int64_t now_s, char *why, size_t why_len)
-{
-    for (unsigned number = 1; text.len && memchr(text.p, '\n', text.len); number++) {
-        enum err e = read_line(b, str_cut(&text, '\n'), now_s);
-        if (e) {
-            snprintf(why, why_len, "%s, line %u: %s", b->path, number,
-                     e == ERR_FULL ? "there are too many bans" : "this is no ban");
-            return e;
-        }
-    }
-    return ERR_OK;
-}
-
-static enum err read_file(struct bans *b, int64_t now_s, char *why, size_t why_len)
-{
-    struct buf text = BUF_INIT;
-    ssize_t n = 1;
-    int fd = open(b->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return ERR_OK;
-    while (fd >= 0 && n > 0 && text.len < FILE_MAX) {
-        n = read(fd, buf_reserve(&text, 1 << 16), 1 << 16);
-        text.len += n > 0 ? (size_t)n : 0;
-    }
-    enum err e = ERR_SYS;
-    if (fd < 0 || n != 0)
-        snprintf(why, why_len, "cannot read %s: %s", b->path,
-                 fd >= 0 && n > 0 ? "it is too large" : strerror(errno));
-    else
-        e = read_text(b, buf_as_str(&text), now_s, why, why_len);
-    if (fd >= 0)
-        close(fd);
-    buf_fini(&text);
-    return e;
-}
-
-static void add_line(void *out, const struct ban *ban)
-{
-    append_line(out, ban);
-}
-
-/* Without those that are over, and each once. */
-static enum err rewrite_file(struct bans *b, int64_t now_s, char *why, size_t why_len)
-{
-    struct buf text = BUF_INIT, path = BUF_INIT;
-    bans_each(b, now_s, add_line, &text);
-    buf_printf(&path, "%s.new", b->path);
-    buf_char(&path, 0);
-    b->file = open(path.p, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    bool ok = b->file >= 0 && write_all(b->file, buf_as_str(&text)) && fsync(b->file) == 0 &&
-              rename(path.p, b->path) == 0;
-    if (!ok)
-        snprintf(why, why_len, "cannot write %s: %s", path.p, strerror(errno));
-    buf_fini(&text);
-    buf_fini(&path);
-    return ok ? ERR_OK : ERR_SYS;
-}
-
 /* ---- outside ---- */
 
-enum err bans_open(struct bans **out, const char *path, int64_t now_s, char *why, size_t why_len)
+struct bans *bans_new(void)
 {
     struct bans *b = mem_zalloc(sizeof(*b));
-    enum err e = ERR_OK;
     pthread_rwlock_init(&b->lock, NULL);
-    pthread_mutex_init(&b->file_lock, NULL);
     map_init(&b->map, item_key);
-    b->file = -1;
-    if (path) {
-        b->path = mem_alloc(strlen(path) + 1);
-        strcpy(b->path, path);
-        e = read_file(b, now_s, why, why_len);
-        if (!e)
-            e = rewrite_file(b, now_s, why, why_len);
-    }
-    if (e)
-        bans_free(b);
-    else
-        *out = b;
-    return e;
+    return b;
 }
 
 void bans_free(struct bans *b)
@@ -319,11 +182,7 @@ void bans_free(struct bans *b)
         return;
     sweep(b, INT64_MAX);
     map_fini(&b->map);
-    if (b->file >= 0)
-        close(b->file);
     pthread_rwlock_destroy(&b->lock);
-    pthread_mutex_destroy(&b->file_lock);
-    mem_free(b->path);
     mem_free(b);
 }
 
@@ -335,8 +194,6 @@ enum err bans_take_note(struct bans *b, struct str note, int64_t now_s, struct b
     pthread_rwlock_wrlock(&b->lock);
     e = apply(b, ban, now_s);
     pthread_rwlock_unlock(&b->lock);
-    if (!e)
-        keep(b, ban);
     return e;
 }
 

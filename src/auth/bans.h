@@ -2,8 +2,8 @@
  *
  * Every node has all of them: what one is told it passes on to the others as a note, and who comes
  * gets the notes of those who were there. Of two notes of one ban the later counts, whichever comes
- * first; one that was lifted is remembered as such as long as it would have lasted. With a file
- * they outlive the process. */
+ * first; one that was lifted is remembered as such as long as it would have lasted. No I/O, no
+ * clock. */
 #ifndef AUTH_BANS_H
 #define AUTH_BANS_H
 #include <stdbool.h>
@@ -32,9 +32,7 @@ struct ban {
     bool lifted;
 };
 
-/* `path` NULL: in memory alone. Otherwise what the file says is in force, and each change is added
- * to it. ERR_SYS, ERR_PROTO: `why` gets one sentence. */
-enum err bans_open(struct bans **out, const char *path, int64_t now_s, char *why, size_t why_len);
+struct bans *bans_new(void);
 void bans_free(struct bans *b);
 
 /* Appends the note of a ban. */

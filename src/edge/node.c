@@ -273,6 +273,8 @@ enum err node_take_ban(struct node *n, struct str note)
     enum err e = bans_take_note(n->bans, note, time(NULL), &ban);
     if (!e && !ban.lifted)
         close_banned(n, &ban);
+    if (!e && n->ban_file)
+        ban_file_keep(n->ban_file, &ban);
     if (e == ERR_FULL)
         LOG(LOG_ERROR, "ban_not_taken", LOG_INT("bans_max", BANS_MAX));
     return e == ERR_EXPIRED ? ERR_OK : e;

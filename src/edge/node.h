@@ -10,6 +10,7 @@
 #include "auth/trust.h"
 #include "base/buf.h"
 #include "bus/cluster.h"
+#include "edge/ban_file.h"
 #include "edge/interest.h"
 #include "net/inbox.h"
 #include "remote/remote.h"
@@ -63,7 +64,8 @@ struct node {
     struct cluster *cluster;    /* borrowed; NULL: this process is alone */
     struct remote_sink *remote; /* borrowed; NULL: remote commands go nowhere */
     struct tickets *tickets;    /* borrowed; NULL: nobody here redeems any */
-    struct bans *bans;          /* borrowed */
+    struct bans *bans;          /* borrowed; */
+    struct ban_file *ban_file;  /* and what keeps them; NULL: nothing does */
 };
 
 /* ERR_SYS: no descriptor left. */

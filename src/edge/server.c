@@ -66,7 +66,8 @@ static enum err make_workers(struct server *s, struct server_options *o, struct 
 }
 
 enum err server_new(struct server **out, struct server_options *o, struct trust *trust,
-                    struct tickets *tickets, struct bans *bans, char *why, size_t why_len)
+                    struct tickets *tickets, struct bans *bans, struct ban_file *ban_file,
+                    char *why, size_t why_len)
 {
     if (probe(o, why, why_len))
         return ERR_SYS;
@@ -75,6 +76,7 @@ enum err server_new(struct server **out, struct server_options *o, struct trust 
     enum err e = node_init(&s->node, o->n_workers);
     s->node.tickets = tickets;
     s->node.bans = bans;
+    s->node.ban_file = ban_file;
     if (e)
         snprintf(why, why_len, "cannot start: %s", strerror(errno));
     if (!e)

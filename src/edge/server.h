@@ -16,10 +16,11 @@ struct server;
 
 /* Meets the cluster if there is one, makes all workers and binds their listeners; on ERR_OK
  * connections are taken as soon as server_start was called. o->listens gets the ports that were
- * given for port 0. `trust` is taken a reference of, `tickets` and `bans` are borrowed until
- * server_free. ERR_SYS, ERR_PROTO, ERR_TIMEOUT: `why` gets one sentence. */
+ * given for port 0. `trust` is taken a reference of, `tickets`, `bans` and `ban_file` (or NULL) are
+ * borrowed until server_free. ERR_SYS, ERR_PROTO, ERR_TIMEOUT: `why` gets one sentence. */
 enum err server_new(struct server **out, struct server_options *o, struct trust *trust,
-                    struct tickets *tickets, struct bans *bans, char *why, size_t why_len);
+                    struct tickets *tickets, struct bans *bans, struct ban_file *ban_file,
+                    char *why, size_t why_len);
 
 enum err server_start(struct server *s, char *why, size_t why_len);
 

@@ -15,12 +15,9 @@ static void say_again(void *note, const struct ban *ban)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct str note = {len ? (const char *)data : "", len};
-    struct bans *bans;
+    struct bans *bans = bans_new();
     struct ban ban;
     struct buf again = BUF_INIT;
-    char why[200];
-    if (bans_open(&bans, NULL, NOW, why, sizeof(why)))
-        abort();
     enum err e = bans_take_note(bans, note, NOW, &ban);
     bans_each(bans, NOW, say_again, &again);
     if (e == ERR_OK ? !str_eq(buf_as_str(&again), note) : again.len)

@@ -1,37 +1,19 @@
 #include "auth/bans.h"
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <cmocka.h>
 #include "base/hash.h"
 
 #define NOW 1700000000ll
 #define APP STR("app")
 
-static char folder[40], file[60];
 static struct bans *bans;
-
-static struct bans *opened(const char *path, int64_t now_s)
-{
-    struct bans *b = NULL;
-    char why[300] = "";
-    if (bans_open(&b, path, now_s, why, sizeof why))
-        fail_msg("%s", why);
-    return b;
-}
 
 static int set_up(void **unused)
 {
     (void)unused;
-    strcpy(folder, "/tmp/gusher-test-XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
-    snprintf(file, sizeof file, "%s/bans", folder);
-    bans = opened(NULL, NOW);
+    bans = bans_new();
     return 0;
 }
 
@@ -39,8 +21,7 @@ static int tear_down(void **unused)
 {
     (void)unused;
     bans_free(bans);
-    unlink(file);
-    return rmdir(folder);
+    return 0;
 }
 
 static struct ban ban_of(enum ban_kind kind, struct str name, int64_t until_s, int64_t set_ms)
@@ -186,71 +167,16 @@ static void has_room_for_so_many(void **unused)
     assert_int_equal(counted(bans, NOW).n, BANS_MAX / 2 + 1);
 }
 
-static void a_file_outlives_the_process(void **unused)
-{
-    (void)unused;
-    struct ban ann = ban_of(BAN_USER, STR("ann"), NOW + 100, 1),
-               bob = ban_of(BAN_USER, STR("bob"), NOW + 5, 1),
-               token = ban_of(BAN_TOKEN, STR("a \n token"), NOW + 100, 1);
-    struct stat s;
-    bans_free(bans);
-    bans = opened(file, NOW);
-    assert_int_equal(take(bans, &ann, NOW), ERR_OK);
-    assert_int_equal(take(bans, &bob, NOW), ERR_OK);
-    assert_int_equal(take(bans, &token, NOW), ERR_OK);
-    ann.set_ms = 2;
-    ann.until_s = NOW + 200;
-    assert_int_equal(take(bans, &ann, NOW), ERR_OK);
-    token.set_ms = 2;
-    token.lifted = true;
-    assert_int_equal(take(bans, &token, NOW), ERR_OK);
-    assert_int_equal(stat(file, &s), 0);
-    assert_int_equal(s.st_mode & 0777, 0600);
-    bans_free(bans);
-
-    /* What was being written when the process died. */
-    int fd = open(file, O_WRONLY | O_APPEND);
-    assert_int_equal(write(fd, "AQ", 2), 2);
-    close(fd);
-    bans = opened(file, NOW + 50);
-    assert_true(user_is_out(bans, "ann", NOW + 199));
-    assert_false(user_is_out(bans, "bob", NOW));
-    assert_false(bans_keep_out(bans, APP, STR_EMPTY, STR("a \n token"), NOW + 50));
-    const struct count c = counted(bans, NOW + 50);
-    assert_int_equal(c.n, 2);
-    assert_int_equal(c.n_lifted, 1);
-    /* Only what counts is in it now. */
-    off_t before = s.st_size;
-    assert_int_equal(stat(file, &s), 0);
-    assert_true(s.st_size < before);
-}
-
-static void says_what_is_wrong_with_the_file(void **unused)
-{
-    (void)unused;
-    struct bans *b = NULL;
-    char why[300] = "";
-    int fd = open(file, O_WRONLY | O_CREAT, 0600);
-    assert_int_equal(write(fd, "AAAA\n", 5), 5);
-    close(fd);
-    assert_int_equal(bans_open(&b, file, NOW, why, sizeof why), ERR_PROTO);
-    assert_non_null(strstr(why, "/bans, line 1: this is no ban"));
-    assert_int_equal(bans_open(&b, folder, NOW, why, sizeof why), ERR_SYS);
-    assert_non_null(strstr(why, "cannot read"));
-    assert_int_equal(bans_open(&b, "/there/is/no/such/folder/bans", NOW, why, sizeof why), ERR_SYS);
-    assert_non_null(strstr(why, "cannot write"));
-    assert_null(b);
-}
-
 #define WITH_BANS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     hash_seed();
     const struct CMUnitTest tests[] = {
-        WITH_BANS(keeps_out_until_then),        WITH_BANS(the_latest_note_counts),
-        WITH_BANS(takes_nothing_malformed),     WITH_BANS(has_room_for_so_many),
-        WITH_BANS(a_file_outlives_the_process), WITH_BANS(says_what_is_wrong_with_the_file),
+        WITH_BANS(keeps_out_until_then),
+        WITH_BANS(the_latest_note_counts),
+        WITH_BANS(takes_nothing_malformed),
+        WITH_BANS(has_room_for_so_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
