@@ -76,12 +76,15 @@ static void dequeue(struct conn *c)
 
 void conn_drop_unsent(struct conn *c)
 {
+    size_t begun = c->tls ? tls_begun(c->tls) : 0;
     while (c->rest) {
-        struct blob_range last = outq_take_last(&c->net->queues, &c->rest);
-        c->queued_bytes -= last.to - last.from;
-        blob_unref(last.blob);
+        const struct blob_range *last = outq_at(c->rest, c->rest->n - 1);
+        if (c->queued_bytes - (last->to - last->from) < begun)
+            return;
+        c->queued_bytes -= last->to - last->from;
+        blob_unref(outq_take_last(&c->net->queues, &c->rest).blob);
     }
-    if (c->first && !c->first_begun) {
+    if (c->first && !c->first_begun && !begun) {
         dequeue(c);
         c->queued_bytes = 0;
     }
@@ -128,14 +131,32 @@ static void mark_closed(struct conn *c)
 
 static uint32_t watched(const struct conn *c)
 {
+    /* What has come would only be told again and again, while TLS has to write before it reads. */
+    if (c->tls && tls_wants_out(c->tls) && !c->paused)
+        return EPOLLOUT;
     /* A paused reader still hears of a reset; EPOLLHUP and EPOLLERR always come. */
     return (c->paused ? 0 : EPOLLIN) | (c->stalled ? EPOLLOUT : 0);
+}
+
+static bool is_shaking(const struct conn *c)
+{
+    return c->tls && tls_is_shaking(c->tls);
+}
+
+/* What is sent goes through TLS before it goes to the descriptor. */
+static bool is_wrapped(const struct conn *c)
+{
+    return c->tls && !tls_is_sent_by_kernel(c->tls);
 }
 
 static void end_our_side(struct conn *c)
 {
     if (c->shut)
         return;
+    if (c->tls && tls_end(c->tls) == ERR_AGAIN) {
+        c->stalled = true; /* and again when there is room for it */
+        return;
+    }
     c->shut = true;
     if (c->peer_done || shutdown(c->io.fd, SHUT_WR) < 0)
         mark_closed(c);
@@ -168,6 +189,19 @@ static unsigned gather(struct conn *c, struct iovec *iov, unsigned max)
     return n;
 }
 
+static void note_stall(struct conn *c)
+{
+    /* A record counts as sent when all of it is, but who takes some of one is not stuck. */
+    bool has_moved = c->tls && tls_has_moved(c->tls);
+    if (!c->stalled || has_moved)
+        c->stalled_since = (uint32_t)c->net->loop->now_ms;
+    if (c->stalled)
+        return;
+    c->stalled = true;
+    if (!c->finishing)
+        c->ops->on_stall(c);
+}
+
 /* What a write has brought: the bytes it took, or -errno. True: go on. */
 static bool take_result(struct conn *c, ssize_t result)
 {
@@ -181,11 +215,8 @@ static bool take_result(struct conn *c, ssize_t result)
     if (result != -EAGAIN && result != -EWOULDBLOCK && result != -ENOBUFS) {
         c->peer_done = true;
         mark_closed(c);
-    } else if (!c->stalled) {
-        c->stalled = true;
-        c->stalled_since = (uint32_t)c->net->loop->now_ms;
-        if (!c->finishing)
-            c->ops->on_stall(c);
+    } else {
+        note_stall(c);
     }
     return false;
 }
@@ -196,10 +227,11 @@ static void write_on(struct conn *c)
     ssize_t result;
     do {
         struct iovec iov[CONN_IOV];
-        if (!c->first || c->closed)
+        if (!c->first || c->closed || is_shaking(c))
             return;
         unsigned n = gather(c, iov, CONN_IOV);
-        result = c->net->transport->sendv(c->io.fd, iov, n);
+        result =
+            is_wrapped(c) ? tls_sendv(c->tls, iov, n) : c->net->transport->sendv(c->io.fd, iov, n);
     } while (take_result(c, result < 0 ? -errno : result));
 }
 
@@ -284,13 +316,24 @@ enum err conn_send_bytes(struct conn *c, struct str bytes)
 
 /* ---- reading ---- */
 
-static void read_some(struct conn *c)
+/* What is only thrown away need not be opened. */
+static ssize_t receive(struct conn *c)
 {
     struct net *n = c->net;
     size_t max = c->ops->read_max ? c->ops->read_max : sizeof(n->read_buffer);
-    ssize_t len = n->transport->recv(c->io.fd, n->read_buffer, max);
-    if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+    if (c->tls && !c->finishing)
+        return tls_recv(c->tls, n->read_buffer, max);
+    return n->transport->recv(c->io.fd, n->read_buffer, max);
+}
+
+static void read_some(struct conn *c)
+{
+    struct net *n = c->net;
+    ssize_t len = receive(c);
+    if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        loop_change(n->loop, &c->io, watched(c));
         return;
+    }
     if (len <= 0) {
         c->peer_done = true;
         if (len == 0 && c->first && !c->shut && c->ops->half_close) {
@@ -311,15 +354,109 @@ static void read_some(struct conn *c)
         mark_closed(c);
 }
 
+/* ---- handshakes ---- */
+
+static void drop_tls(struct conn *c)
+{
+    if (c->list == CONN_SHAKING)
+        move_to(c, CONN_IN_NONE);
+    tls_free(c->tls);
+    c->tls = NULL;
+}
+
+/* Without TLS there is nobody to say anything to, but an alert may be on its way, and the peer may
+ * speak something else: our side is ended in order. The owner's deadline still stands. */
+static void give_up_tls(struct conn *c, bool is_http)
+{
+    drop_queue(c);
+    drop_tls(c);
+    if (is_http)
+        conn_finish_with(c, c->net->not_tls);
+    else
+        conn_finish(c);
+    loop_change(c->net->loop, &c->io, watched(c));
+}
+
+static bool may_shake(const struct net *n)
+{
+    return n->handshakes < NET_HANDSHAKES && n->handshakes_us < NET_HANDSHAKES_US;
+}
+
+static enum err take_step(struct conn *c)
+{
+    int64_t began_us = loop_clock_us();
+    enum err e = tls_handshake(c->tls);
+    c->net->handshakes++;
+    c->net->handshakes_us += loop_clock_us() - began_us;
+    return e;
+}
+
+static void shake(struct conn *c)
+{
+    switch (take_step(c)) {
+    case ERR_OK:
+        if (c->first)
+            mark_dirty(c, CONN_URGENT);
+        /* fall through */
+    case ERR_AGAIN:
+        loop_change(c->net->loop, &c->io, watched(c));
+        break;
+    case ERR_SYS:
+        c->peer_done = true;
+        mark_closed(c);
+        break;
+    case ERR_DENIED:
+        give_up_tls(c, true);
+        break;
+    default:
+        give_up_tls(c, false);
+    }
+}
+
+/* Who comes when the turn has done its share waits in a list, in the order of their coming, and
+ * epoll is silent about them. */
+static void on_shaking(struct conn *c, uint32_t events)
+{
+    struct net *n = c->net;
+    if (events & (EPOLLERR | EPOLLHUP)) {
+        c->peer_done = true;
+        mark_closed(c);
+    } else if (may_shake(n) && !n->lists[CONN_SHAKING].first) {
+        shake(c);
+    } else if (c->list != CONN_SHAKING) {
+        /* What the owner has queued meanwhile is written when the handshake is over. */
+        move_to(c, CONN_SHAKING);
+        loop_change(n->loop, &c->io, 0);
+    }
+}
+
+/* What is left of the turn's share goes to those who wait from turns before. */
+static void shake_some(struct net *n)
+{
+    struct conn *c;
+    while (may_shake(n) && (c = n->lists[CONN_SHAKING].first)) {
+        move_to(c, CONN_IN_NONE);
+        shake(c);
+    }
+    n->handshakes = 0;
+    n->handshakes_us = 0;
+}
+
 static void on_io(struct io *io, uint32_t events)
 {
     struct conn *c = container_of(io, struct conn, io);
     if (c->closed)
         return;
+    if (is_shaking(c)) {
+        on_shaking(c, events);
+        return;
+    }
     if (events & EPOLLOUT) {
         flush(c);
         if (c->closed)
             return;
+        if (c->tls && tls_wants_out(c->tls))
+            events |= EPOLLIN;
     }
     if (events & EPOLLIN && !c->paused) {
         read_some(c);
@@ -335,6 +472,12 @@ enum err conn_open(struct conn *c, struct net *n, int fd, const struct conn_ops 
 {
     *c = (struct conn){.io = {.fn = on_io, .fd = fd}, .net = n, .ops = ops};
     return loop_add(n->loop, &c->io, EPOLLIN);
+}
+
+enum err conn_secure(struct conn *c, struct tls_context *context)
+{
+    c->tls = tls_new(context, c->io.fd);
+    return c->tls ? ERR_OK : ERR_LIMIT;
 }
 
 void conn_pause(struct conn *c)
@@ -357,6 +500,10 @@ void conn_finish(struct conn *c)
 {
     if (conn_is_ending(c))
         return;
+    if (is_shaking(c)) {
+        drop_queue(c); /* it could only go out in the clear */
+        drop_tls(c);
+    }
     c->finishing = true;
     c->paused = false;
     if (!c->stalled)
@@ -378,10 +525,11 @@ void conn_close(struct conn *c)
 
 void conn_move(struct conn *to, struct conn *from, const struct conn_ops *ops)
 {
-    assert(!conn_is_ending(from));
+    assert(!conn_is_ending(from) && !is_shaking(from));
     move_to(from, CONN_IN_NONE);
     *to = *from;
     to->ops = ops;
+    from->tls = NULL;
     from->first = NULL;
     from->rest = NULL;
     from->queued_bytes = 0;
@@ -407,6 +555,10 @@ int64_t conn_farewell_ms(const struct conn *c, int64_t write_ms)
 
 static void let_go(struct conn *c)
 {
+    if (c->tls && !c->first)
+        tls_end(c->tls);
+    tls_free(c->tls);
+    c->tls = NULL;
     drop_queue(c);
     if (c->io.fd >= 0) {
         loop_remove(c->net->loop, &c->io);
@@ -423,7 +575,7 @@ static struct conn *first_of(const struct net *n, enum conn_list list)
 /* With many pieces the system call is a small part of the cost. */
 static bool fits_batch(const struct conn *c)
 {
-    return c->first && queued(c) <= URING_IOV;
+    return c->first && queued(c) <= URING_IOV && !is_wrapped(c);
 }
 
 /* What is left of a slice: connections and bytes. */
@@ -540,7 +692,7 @@ void net_write_many(struct net *n, const struct net_write *writes, unsigned n_wr
         struct conn *c = w->conn;
         if (conn_is_ending(c))
             continue;
-        if (c->first || c->stalled || w->n > URING_IOV) {
+        if (c->first || c->stalled || w->n > URING_IOV || is_wrapped(c)) {
             queue_ranges(c, w);
             flush(c);
         } else if (!n->uring) {
@@ -612,8 +764,10 @@ bool net_end_turn(struct net *n)
     bool more = write_slice(n);
     while (more && took_us >= NET_SHARE_MIN_US / 2 && loop_clock_us() < until_us)
         more = write_slice(n);
+    shake_some(n);
+    end_urgent(n);
     adapt_slice(n, more);
-    return more;
+    return more || first_of(n, CONN_SHAKING);
 }
 
 void net_end_turns(struct net *n)
