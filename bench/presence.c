@@ -56,6 +56,7 @@ int main(int argc, char **argv)
     if (n_workers < 1 || n_workers > MEMBERS_WORKERS_MAX || node_init(&node, n_workers))
         return 1;
     of_node = node_local(&node);
+    static const struct worker_files files;
     struct cluster_local local = of_node;
     local.confirmed = on_confirmed;
     const struct cluster_options o = {.servers = argv[1],
@@ -69,7 +70,7 @@ int main(int argc, char **argv)
         return 1;
     }
     for (unsigned w = 0; w < n_workers; w++) {
-        if (worker_new(&workers[w], &node, w, &options, NULL, 0, NULL, NULL))
+        if (worker_new(&workers[w], &node, w, &options, NULL, 0, &files))
             return 1;
     }
     for (unsigned i = 0; i < n; i++)

@@ -74,6 +74,14 @@ static const struct option options[] = {
      0, 0, "on|off", "Close a socket (4001) when the JWT that opened or refreshed it expires."},
     {CONFIG_ALL | CONFIG_SLAVE, "exp-warning", "GUSHER_EXP_WARNING", "60", NUMBER, AT(exp_warning),
      0, 86400, "SECONDS", "With --enforce-exp: how long before that a socket is told. 0: never."},
+    {SERVERS, "tls-cert-file", "GUSHER_TLS_CERT_FILE", NULL, LIST, AT(tls_cert_files), 0, 0, "FILE",
+     "Certificate (PEM) with its chain: then the listeners speak TLS; read again at SIGHUP. "
+     "Repeatable, commas in the variable: a client gets the one that has the name it asks for, "
+     "otherwise the first."},
+    {SERVERS, "tls-key-file", "GUSHER_TLS_KEY_FILE", NULL, LIST, AT(tls_key_files), 0, 0, "FILE",
+     "The private key (PEM) of each --tls-cert-file, in the same order."},
+    {SERVERS, "tls-on", "GUSHER_TLS_ON", "both", TEXT, AT(tls_on), 0, 0, "both|slave|master",
+     "Which listeners speak TLS, if there is a certificate."},
     {SERVERS, "workers", "GUSHER_WORKERS", "0", NUMBER, AT(workers), 0, 64, "N",
      "Threads that serve. 0: as many as there are cores this process may use."},
     {CONFIG_ALL | CONFIG_SLAVE, "receive-max-message-size", "GUSHER_RECEIVE_MAX_MESSAGE_SIZE",

@@ -33,6 +33,8 @@ struct config {
     const char *master_keys_file, *bans_file;
     const char *run_as; /* USER or USER:GROUP */
     bool master_open, core_dumps;
+    struct config_list tls_cert_files, tls_key_files;
+    const char *tls_on;
     /* key */
     const char *name, *keys_file;
     struct config_list apps, rights;
@@ -50,7 +52,7 @@ struct config {
     long connect_rate, parallel, connect_timeout;
     bool quiet;
 
-    void *owned; /* texts read from the env file */
+    void *owned; /* texts read from the env file, or cut out of a list */
 };
 
 enum config_command {

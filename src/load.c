@@ -14,6 +14,7 @@
 
 enum {
     KEYS_FILE_MAX = 1 << 20,   /* bytes of a file with public keys */
+    TLS_FILE_MAX = 256 * 1024, /* of a certificate with its chain, of a private key */
     JWKS_WAIT_MS = 10 * 1000,  /* for --jwks-url, each time */
     JWKS_START_PAUSE_MS = 500, /* between the tries of the start */
 };
@@ -62,6 +63,9 @@ bool load_check(const struct config *c, char *why, size_t why_len)
                 "--dev to try things out";
     else if (c->jwks_url && !fetch_is_url(c->jwks_url))
         wrong = "--jwks-url (GUSHER_JWKS_URL) takes http(s)://HOST[:PORT][/PATH]";
+    else if (c->tls_cert_files.n != c->tls_key_files.n)
+        wrong = "each certificate needs its key: --tls-cert-file (GUSHER_TLS_CERT_FILE) and "
+                "--tls-key-file (GUSHER_TLS_KEY_FILE) must stand equally often";
     if (wrong) {
         snprintf(why, why_len, "%s", wrong);
         return false;
@@ -203,6 +207,50 @@ struct trust *load_trust(struct load *l, char *why, size_t why_len)
         return t;
     trust_unref(t);
     return NULL;
+}
+
+/* ---- certificates ---- */
+
+struct tls_files {
+    struct buf certificate, key;
+};
+
+static bool read_tls_files(struct tls_files *f, const char *certificate, const char *key, char *why,
+                           size_t why_len)
+{
+    return run_read_file(certificate, TLS_FILE_MAX, &f->certificate, why, why_len) &&
+           run_read_file(key, TLS_FILE_MAX, &f->key, why, why_len);
+}
+
+static void tls_files_fini(struct tls_files *f)
+{
+    if (f->key.p)
+        explicit_bzero(f->key.p, f->key.cap);
+    buf_fini(&f->key);
+    buf_fini(&f->certificate);
+}
+
+bool load_tls(const struct load *l, const struct tls_context *before, struct tls_context **out,
+              char *why, size_t why_len)
+{
+    const struct config_list *certificates = &l->config->tls_cert_files;
+    const struct config_list *keys = &l->config->tls_key_files;
+    struct tls_files files[CONFIG_LIST_MAX] = {0};
+    struct tls_certificate list[CONFIG_LIST_MAX];
+    unsigned n = certificates->n;
+    bool ok = true;
+    *out = NULL;
+    for (unsigned i = 0; ok && i < n; i++) {
+        ok = read_tls_files(&files[i], certificates->items[i], keys->items[i], why, why_len);
+        list[i] =
+            (struct tls_certificate){buf_as_str(&files[i].certificate), buf_as_str(&files[i].key),
+                                     certificates->items[i], keys->items[i]};
+    }
+    if (ok && n)
+        ok = tls_context_new(out, list, n, before, why, why_len) == ERR_OK;
+    for (unsigned i = 0; i < n; i++)
+        tls_files_fini(&files[i]);
+    return ok;
 }
 
 /* ---- keys from an address ---- */

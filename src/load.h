@@ -1,10 +1,11 @@
 /* load.h - what the serving commands read at the start and again while they run: keys and the
- * other files, into a struct trust. For the files of src/ alone; one thread. */
+ * other files, into a struct trust, and certificates. For the files of src/ alone; one thread. */
 #ifndef LOAD_H
 #define LOAD_H
 #include "auth/trust.h"
 #include "base/buf.h"
 #include "config.h"
+#include "net/tls.h"
 
 struct load {
     const struct config *config;
@@ -19,6 +20,11 @@ bool load_check(const struct config *c, char *why, size_t why_len);
 
 /* Reads all files. NULL: `why` says what is wrong. */
 struct trust *load_trust(struct load *l, char *why, size_t why_len);
+
+/* Reads the certificates; *out is NULL if there are none to be. Sessions of `before` (or NULL) go
+ * on. False: `why` says what is wrong. */
+bool load_tls(const struct load *l, const struct tls_context *before, struct tls_context **out,
+              char *why, size_t why_len);
 
 /* Asks --jwks-url until it has said something, for some seconds; only once if there are other keys
  * as well. `stops` ends it early. False: it said nothing, and without it there is no key. */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "auth/trust.h"
 #include "base/log.h"
@@ -92,17 +93,55 @@ static void fill_options(struct server_options *o, const struct config *c)
     w->subscriptions_max = (unsigned)c->max_subscriptions;
 }
 
+/* ---- what may be exchanged while workers run ---- */
+
+static void files_fini(struct worker_files *files)
+{
+    trust_unref(files->trust);
+    tls_context_unref(files->tls);
+    *files = (struct worker_files){0};
+}
+
+/* Reads all anew, in the place of `before`. False: `why` says what is wrong. */
+static bool read_files(struct load *l, const struct worker_files *before, struct worker_files *out,
+                       char *why, size_t why_len)
+{
+    struct worker_files files = {.trust = load_trust(l, why, why_len)};
+    bool ok = files.trust && load_tls(l, before->tls, &files.tls, why, why_len);
+    if (ok)
+        *out = files;
+    else
+        files_fini(&files);
+    return ok;
+}
+
+/* An expired certificate is served all the same: clients say what they think of it. */
+static void log_tls(const struct config *c, const struct worker_files *files)
+{
+    char text[32] = "?";
+    struct tm tm;
+    if (!files->tls)
+        return;
+    time_t expires = (time_t)tls_context_expires(files->tls);
+    if (gmtime_r(&expires, &tm))
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    LOG((double)expires < run_unix_now() ? LOG_WARN : LOG_INFO, "tls",
+        LOG_INT("certificates", c->tls_cert_files.n), LOG_CSTR("expires", text));
+}
+
 /* What is wrong with the files changes nothing. */
-static void reload(struct load *l, struct server *server)
+static void reload(struct load *l, struct server *server, struct worker_files *files)
 {
     char why[512];
-    struct trust *trust = load_trust(l, why, sizeof(why));
-    if (!trust) {
+    struct worker_files fresh;
+    if (!read_files(l, files, &fresh, why, sizeof(why))) {
         LOG(LOG_ERROR, "not_reloaded", LOG_CSTR("reason", why));
         return;
     }
-    server_trust(server, trust);
-    trust_unref(trust);
+    server_exchange(server, &fresh);
+    files_fini(files);
+    *files = fresh;
+    log_tls(l->config, files);
     LOG(LOG_INFO, "reloaded");
 }
 
@@ -123,11 +162,14 @@ static bool print_dev_help(const struct config *c, const struct server_options *
     address_write(slave, &o->listens[0].address);
     address_write(master, &o->listens[o->n_listens - 1].address);
     struct str gcs = o->worker.api.slave_prefix, api = o->worker.api.master_prefix;
-    printf("gusher %s is up: browsers at http://%s%.*s, backends at http://%s%.*s\n\n"
+    /* "s" where a listener speaks TLS */
+    const char *slave_s = o->listens[0].tls ? "s" : "";
+    const char *master_s = o->listens[o->n_listens - 1].tls ? "s" : "";
+    printf("gusher %s is up: browsers at http%s://%s%.*s, backends at http%s://%s%.*s\n\n"
            "A token for app \"demo\", user \"alice\", every channel, good for a day\n"
            "(its key is %s/private.pem):\n\n  %.*s\n\n",
-           GUSHER_VERSION, slave, (int)gcs.len, gcs.p, master, (int)api.len, api.p, folder,
-           (int)token.len, token.p);
+           GUSHER_VERSION, slave_s, slave, (int)gcs.len, gcs.p, master_s, master, (int)api.len,
+           api.p, folder, (int)token.len, token.p);
     /* Whoever pastes may stand in another folder. */
     char itself[4096];
     ssize_t len = readlink("/proc/self/exe", itself, sizeof(itself) - 1);
@@ -136,12 +178,12 @@ static bool print_dev_help(const struct config *c, const struct server_options *
         program = itself;
     }
     printf("See it work. In a second terminal, listen:\n\n"
-           "  %s subscribe news --url ws://%s%.*s/ws/demo --token %.*s\n\n"
+           "  %s subscribe news --url ws%s://%s%.*s/ws/demo --token %.*s\n\n"
            "In a third one, push a message and see who is there:\n\n"
-           "  curl -d 'data={\"hello\":\"world\"}' http://%s%.*s/push/demo/news/greeting\n\n"
-           "  curl http://%s%.*s/demo/online/bychannel/news\n\n",
-           program, slave, (int)gcs.len, gcs.p, (int)token.len, token.p, master, (int)api.len,
-           api.p, master, (int)api.len, api.p);
+           "  curl -d 'data={\"hello\":\"world\"}' http%s://%s%.*s/push/demo/news/greeting\n\n"
+           "  curl http%s://%s%.*s/demo/online/bychannel/news\n\n",
+           program, slave_s, slave, (int)gcs.len, gcs.p, (int)token.len, token.p, master_s, master,
+           (int)api.len, api.p, master_s, master, (int)api.len, api.p);
     fflush(stdout);
     buf_fini(&token);
     return true;
@@ -175,14 +217,16 @@ static int next_signal(const sigset_t *set, int64_t due_ms)
 }
 
 /* Asks --jwks-url, and gives the workers what it says; returns when to ask again. */
-static int64_t refresh_jwks(struct load *l, struct server *server)
+static int64_t refresh_jwks(struct load *l, struct server *server, struct worker_files *files)
 {
     int64_t wait_ms = l->config->jwks_refresh * 1000;
     struct trust *trust;
     bool ok = load_refresh_jwks(l, is_to_stop, &trust);
-    if (trust)
-        server_trust(server, trust);
-    trust_unref(trust);
+    if (trust) {
+        trust_unref(files->trust);
+        files->trust = trust;
+        server_exchange(server, files);
+    }
     if (!ok && wait_ms > JWKS_AGAIN_MS)
         wait_ms = JWKS_AGAIN_MS;
     return loop_clock_ms() + wait_ms;
@@ -201,7 +245,7 @@ static int64_t first_refresh_ms(const struct load *l)
 /* Waits for SIGTERM or SIGINT. At SIGHUP the files are read again, and at that and from time to
  * time --jwks-url is asked; the files come first, as the address may be slow to answer. From the
  * end on a second signal ends the process at once. */
-static void serve_signals(struct load *l, struct server *server)
+static void serve_signals(struct load *l, struct server *server, struct worker_files *files)
 {
     sigset_t set;
     int signal_number = 0;
@@ -210,10 +254,10 @@ static void serve_signals(struct load *l, struct server *server)
     while (signal_number != SIGTERM && signal_number != SIGINT) {
         signal_number = next_signal(&set, refresh_ms);
         if (signal_number == SIGHUP)
-            reload(l, server);
+            reload(l, server, files);
         bool is_due = signal_number == SIGHUP || loop_clock_ms() >= refresh_ms;
         if (refresh_ms && is_due)
-            refresh_ms = refresh_jwks(l, server);
+            refresh_ms = refresh_jwks(l, server, files);
     }
     LOG(LOG_INFO, "stopping", LOG_CSTR("signal", signal_number == SIGTERM ? "TERM" : "INT"));
     signal(SIGTERM, SIG_DFL);
@@ -239,7 +283,7 @@ static void log_ready(const struct server_options *o)
             LOG_CSTR("role", o->listens[i].roles == API_SLAVE    ? "slave"
                              : o->listens[i].roles == API_MASTER ? "master"
                                                                  : "slave and master"),
-            LOG_INT("workers", o->n_workers));
+            LOG_CSTR("tls", o->listens[i].tls ? "on" : "off"), LOG_INT("workers", o->n_workers));
     }
 }
 
@@ -264,26 +308,41 @@ static int make_tickets(struct tickets **out, const struct config *c)
                                                : 0;
 }
 
-static int serve(struct load *l, struct server_options *o, struct trust *trust, const char *program)
+static void close_stores(struct node_stores *s)
+{
+    ban_file_free(s->ban_file);
+    bans_free(s->bans);
+    tickets_free(s->tickets);
+}
+
+static int open_stores(struct node_stores *s, const struct config *c)
+{
+    char why[512];
+    *s = (struct node_stores){0};
+    int wrong = make_tickets(&s->tickets, c);
+    if (wrong)
+        return wrong;
+    s->bans = bans_new();
+    if (c->bans_file && ban_file_open(&s->ban_file, c->bans_file, s->bans, (int64_t)run_unix_now(),
+                                      why, sizeof(why))) {
+        close_stores(s);
+        return run_fail(1, why);
+    }
+    return 0;
+}
+
+static int serve(struct load *l, struct server_options *o, struct worker_files *files,
+                 const char *program)
 {
     const struct config *c = l->config;
     char why[512];
-    struct tickets *tickets;
-    struct bans *bans;
-    struct ban_file *ban_file = NULL;
+    struct node_stores stores;
     struct server *server;
-    int wrong = make_tickets(&tickets, c);
-    if (wrong)
-        return wrong;
-    bans = bans_new();
-    if (c->bans_file &&
-        ban_file_open(&ban_file, c->bans_file, bans, (int64_t)run_unix_now(), why, sizeof(why))) {
-        bans_free(bans);
-        tickets_free(tickets);
-        return run_fail(1, why);
-    }
-    int code = 1;
-    if (server_new(&server, o, trust, tickets, bans, ban_file, why, sizeof(why))) {
+    int code = open_stores(&stores, c);
+    if (code)
+        return code;
+    code = 1;
+    if (server_new(&server, o, files, &stores, why, sizeof(why))) {
         run_fail(1, why);
     } else {
         bool dropped = !c->run_as || privilege_drop(c->run_as, why, sizeof(why));
@@ -291,8 +350,9 @@ static int serve(struct load *l, struct server_options *o, struct trust *trust, 
             run_fail(1, why);
         } else {
             log_ready(o);
+            log_tls(c, files);
             if (!c->dev || print_dev_help(c, o, buf_as_str(&l->private_pem), program)) {
-                serve_signals(l, server);
+                serve_signals(l, server, files);
                 code = 0;
             }
             server_stop(server);
@@ -300,9 +360,7 @@ static int serve(struct load *l, struct server_options *o, struct trust *trust, 
         }
         server_free(server);
     }
-    ban_file_free(ban_file);
-    bans_free(bans);
-    tickets_free(tickets);
+    close_stores(&stores);
     return code;
 }
 
@@ -321,6 +379,22 @@ static bool add_listens(struct server_options *o, const struct config *c,
     return (command == CONFIG_MASTER || add_listen(o, c->api_listen, API_SLAVE, "api-listen")) &&
            (command == CONFIG_SLAVE ||
             add_listen(o, c->master_api_listen, API_MASTER, "master-api-listen"));
+}
+
+/* Which listeners speak TLS. */
+static int add_tls(struct server_options *o, const struct config *c)
+{
+    unsigned roles = strcmp(c->tls_on, "slave") == 0    ? API_SLAVE
+                     : strcmp(c->tls_on, "master") == 0 ? API_MASTER
+                                                        : API_SLAVE | API_MASTER;
+    for (unsigned i = 0; c->tls_cert_files.n && i < o->n_listens; i++) {
+        struct worker_listen *l = &o->listens[i];
+        if (l->roles & roles && l->roles & ~roles)
+            return run_fail(EXIT_USAGE, "slave and master share one port: TLS is for both "
+                                        "(--tls-on both), or give them two");
+        l->tls = l->roles & roles;
+    }
+    return 0;
 }
 
 /* Without keys whoever reaches the master may push to everybody. */
@@ -414,6 +488,8 @@ int run_server(const struct config *c, enum config_command command, const char *
     if (!add_listens(&o, c, command))
         return EXIT_USAGE;
     wrong = check_master(&o, c);
+    if (!wrong)
+        wrong = add_tls(&o, c);
     if (wrong)
         return wrong;
 
@@ -429,11 +505,11 @@ int run_server(const struct config *c, enum config_command command, const char *
     o.worker.api.master_prefix =
         normal_prefix(c->master_uri_prefix ? c->master_uri_prefix : "", &master_prefix);
     warn_of_refresh(c);
-    struct trust *trust = NULL;
-    if (!c->jwks_url || load_first_jwks(&load, is_to_stop, why, sizeof(why)))
-        trust = load_trust(&load, why, sizeof(why));
-    int code = trust ? serve(&load, &o, trust, program) : run_fail(1, why);
-    trust_unref(trust);
+    struct worker_files files = {0};
+    bool ok = !c->jwks_url || load_first_jwks(&load, is_to_stop, why, sizeof(why));
+    ok = ok && read_files(&load, &files, &files, why, sizeof(why));
+    int code = ok ? serve(&load, &o, &files, program) : run_fail(1, why);
+    files_fini(&files);
     load_fini(&load);
     buf_fini(&slave_prefix);
     buf_fini(&master_prefix);

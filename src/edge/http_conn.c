@@ -333,7 +333,14 @@ static void on_timer(struct timer *t)
         rearm(h);
 }
 
-void http_conn_open(struct worker *w, int fd, unsigned roles)
+struct str http_conn_not_tls(void)
+{
+    return STR("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+               "Content-Length: 45\r\nConnection: close\r\n\r\n"
+               "This port speaks TLS: use https:// or wss://\n");
+}
+
+void http_conn_open(struct worker *w, int fd, unsigned roles, struct tls_context *tls)
 {
     struct http_conn *h = mem_zalloc(sizeof(*h));
     const struct conn_ops *ops = roles & API_SLAVE ? &stranger_ops : &backend_ops;
@@ -348,8 +355,11 @@ void http_conn_open(struct worker *w, int fd, unsigned roles)
     h->number = slots_add(&w->http_conns, h);
     http_parser_init(&h->parser, w->options->body_max[roles]);
     worker_conn_came(w);
+    /* A handshake has as long as a request that begins at once, too. */
     h->idle_by_ms = w->loop.now_ms + w->options->request_ms[roles];
     rearm(h);
+    if (tls && conn_secure(&h->conn, tls))
+        conn_close(&h->conn);
 }
 
 void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply *r)

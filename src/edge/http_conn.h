@@ -3,8 +3,11 @@
 #define EDGE_HTTP_CONN_H
 #include "edge/worker.h"
 
-/* Takes over fd, for the routes of `roles`. */
-void http_conn_open(struct worker *w, int fd, unsigned roles);
+/* Takes over fd, for the routes of `roles`. With `tls` it speaks TLS; NULL: plain HTTP. */
+void http_conn_open(struct worker *w, int fd, unsigned roles, struct tls_context *tls);
+
+/* The answer to plain HTTP where TLS is expected. */
+struct str http_conn_not_tls(void);
 
 /* The late answer of call `number`, if the connection still lives. */
 void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply *r);

@@ -28,6 +28,7 @@ void mail_free(struct mail *m)
         bus_question_unref(m->question);
     remote_job_free(m->job);
     trust_unref(m->trust);
+    tls_context_unref(m->tls);
     buf_fini(&m->bytes);
     mem_free(m);
 }
@@ -240,9 +241,9 @@ static void on_part(void *ctx, unsigned worker, const struct bus_part *p)
 /* Without room for it the ticket is unknown here, which is no fault of the note. */
 static enum err take_ticket(struct node *n, struct str note)
 {
-    if (!n->tickets)
+    if (!n->stores.tickets)
         return ERR_OK;
-    enum err e = tickets_take_note(n->tickets, note, loop_clock_ms());
+    enum err e = tickets_take_note(n->stores.tickets, note, loop_clock_ms());
     return e == ERR_FULL ? ERR_OK : e;
 }
 
@@ -270,11 +271,11 @@ static void close_banned(struct node *n, const struct ban *ban)
 enum err node_take_ban(struct node *n, struct str note)
 {
     struct ban ban;
-    enum err e = bans_take_note(n->bans, note, time(NULL), &ban);
+    enum err e = bans_take_note(n->stores.bans, note, time(NULL), &ban);
     if (!e && !ban.lifted)
         close_banned(n, &ban);
-    if (!e && n->ban_file)
-        ban_file_keep(n->ban_file, &ban);
+    if (!e && n->stores.ban_file)
+        ban_file_keep(n->stores.ban_file, &ban);
     if (e == ERR_FULL)
         LOG(LOG_ERROR, "ban_not_taken", LOG_INT("bans_max", BANS_MAX));
     return e == ERR_EXPIRED ? ERR_OK : e;
@@ -306,8 +307,8 @@ static void on_newcomer(void *ctx, cluster_give_fn *give, void *give_ctx)
 {
     struct node *n = ctx;
     struct giving g = {give, give_ctx, BUF_INIT};
-    if (n->bans)
-        bans_each(n->bans, time(NULL), give_ban, &g);
+    if (n->stores.bans)
+        bans_each(n->stores.bans, time(NULL), give_ban, &g);
     buf_fini(&g.note);
 }
 

@@ -13,6 +13,7 @@
 #include "edge/ban_file.h"
 #include "edge/interest.h"
 #include "net/inbox.h"
+#include "net/tls.h"
 #include "remote/remote.h"
 
 enum {
@@ -32,7 +33,7 @@ enum mail_kind {
     MAIL_GONE,     /* a node is gone: nobody need wait for it */
     MAIL_LOST,     /* messages for this worker were lost */
     MAIL_REMOTE,   /* what came of a remote command */
-    MAIL_TRUST,    /* judge by this from now on */
+    MAIL_FILES,    /* go by these from now on */
     MAIL_STOP,     /* close all connections, and go on answering questions */
     MAIL_END,      /* all workers have: end */
 };
@@ -50,7 +51,14 @@ struct mail { /* what workers send each other */
     bool left;                     /* and in order */
     struct remote_job *job;        /* MAIL_REMOTE: owned, */
     enum err outcome;              /* and what came of it */
-    struct trust *trust;           /* MAIL_TRUST: a reference */
+    struct trust *trust;           /* MAIL_FILES: references; */
+    struct tls_context *tls;       /* NULL: no listener has TLS */
+};
+
+struct node_stores {           /* what all workers share; borrowed */
+    struct tickets *tickets;   /* NULL: nobody here redeems any */
+    struct bans *bans;         /* NULL: nobody is banned */
+    struct ban_file *ban_file; /* keeps them; NULL: nothing does */
 };
 
 struct node {
@@ -63,9 +71,7 @@ struct node {
     struct interest *interest;
     struct cluster *cluster;    /* borrowed; NULL: this process is alone */
     struct remote_sink *remote; /* borrowed; NULL: remote commands go nowhere */
-    struct tickets *tickets;    /* borrowed; NULL: nobody here redeems any */
-    struct bans *bans;          /* borrowed; */
-    struct ban_file *ban_file;  /* and what keeps them; NULL: nothing does */
+    struct node_stores stores;
 };
 
 /* ERR_SYS: no descriptor left. */

@@ -52,12 +52,12 @@ static enum err open_remote(struct server *s, const struct server_options *o, ch
     return e;
 }
 
-static enum err make_workers(struct server *s, struct server_options *o, struct trust *trust,
-                             struct tickets *tickets, char *why, size_t why_len)
+static enum err make_workers(struct server *s, struct server_options *o,
+                             const struct worker_files *files, char *why, size_t why_len)
 {
     for (; s->n_workers < o->n_workers; s->n_workers++) {
         if (worker_new(&s->workers[s->n_workers], &s->node, s->n_workers, &s->worker_options,
-                       o->listens, o->n_listens, trust, tickets)) {
+                       o->listens, o->n_listens, files)) {
             snprintf(why, why_len, "cannot start worker %u: %s", s->n_workers, strerror(errno));
             return ERR_SYS;
         }
@@ -65,18 +65,15 @@ static enum err make_workers(struct server *s, struct server_options *o, struct 
     return ERR_OK;
 }
 
-enum err server_new(struct server **out, struct server_options *o, struct trust *trust,
-                    struct tickets *tickets, struct bans *bans, struct ban_file *ban_file,
-                    char *why, size_t why_len)
+enum err server_new(struct server **out, struct server_options *o, const struct worker_files *files,
+                    const struct node_stores *stores, char *why, size_t why_len)
 {
     if (probe(o, why, why_len))
         return ERR_SYS;
     struct server *s = mem_zalloc(sizeof(*s));
     s->worker_options = o->worker;
     enum err e = node_init(&s->node, o->n_workers);
-    s->node.tickets = tickets;
-    s->node.bans = bans;
-    s->node.ban_file = ban_file;
+    s->node.stores = *stores;
     if (e)
         snprintf(why, why_len, "cannot start: %s", strerror(errno));
     if (!e)
@@ -84,7 +81,7 @@ enum err server_new(struct server **out, struct server_options *o, struct trust 
     if (!e)
         e = meet_cluster(s, o, why, why_len);
     if (!e)
-        e = make_workers(s, o, trust, tickets, why, why_len);
+        e = make_workers(s, o, files, why, why_len);
     if (e) {
         server_free(s);
         return e;
@@ -110,12 +107,13 @@ enum err server_start(struct server *s, char *why, size_t why_len)
     return ERR_OK;
 }
 
-void server_trust(struct server *s, struct trust *trust)
+void server_exchange(struct server *s, const struct worker_files *files)
 {
     for (unsigned i = 0; i < s->n_workers; i++) {
         struct mail *m = mem_zalloc(sizeof(*m));
-        m->kind = MAIL_TRUST;
-        m->trust = trust_ref(trust);
+        m->kind = MAIL_FILES;
+        m->trust = trust_ref(files->trust);
+        m->tls = files->tls ? tls_context_ref(files->tls) : NULL;
         node_send(&s->node, i, m);
     }
 }

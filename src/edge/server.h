@@ -16,16 +16,16 @@ struct server;
 
 /* Meets the cluster if there is one, makes all workers and binds their listeners; on ERR_OK
  * connections are taken as soon as server_start was called. o->listens gets the ports that were
- * given for port 0. `trust` is taken a reference of, `tickets`, `bans` and `ban_file` (or NULL) are
- * borrowed until server_free. ERR_SYS, ERR_PROTO, ERR_TIMEOUT: `why` gets one sentence. */
-enum err server_new(struct server **out, struct server_options *o, struct trust *trust,
-                    struct tickets *tickets, struct bans *bans, struct ban_file *ban_file,
-                    char *why, size_t why_len);
+ * given for port 0. References to what is in `files` are taken, what is in `stores` is borrowed
+ * until server_free. ERR_SYS, ERR_PROTO, ERR_TIMEOUT: `why` gets one sentence. */
+enum err server_new(struct server **out, struct server_options *o, const struct worker_files *files,
+                    const struct node_stores *stores, char *why, size_t why_len);
 
 enum err server_start(struct server *s, char *why, size_t why_len);
 
-/* From now on workers judge by this (references are taken): each from its next turn on. */
-void server_trust(struct server *s, struct trust *trust);
+/* From now on workers go by these (references are taken): each from its next turn on. Connections
+ * that are open go on with the certificate that they began with. */
+void server_exchange(struct server *s, const struct worker_files *files);
 
 /* Asks all workers to end in order, and waits until they have (at most WORKER_STOP_MS). */
 void server_stop(struct server *s);

@@ -101,6 +101,17 @@ static void take_part(struct worker *w, struct mail *m)
     bus_part_arrived(w->seat, &m->part);
 }
 
+/* What was in force before goes with the letter. */
+static void take_files(struct worker *w, struct mail *m)
+{
+    struct trust *trust = w->api.trust;
+    struct tls_context *tls = w->tls;
+    w->api.trust = m->trust;
+    w->tls = m->tls;
+    m->trust = trust;
+    m->tls = tls;
+}
+
 static void say_served(struct worker *w)
 {
     if (w->served)
@@ -170,12 +181,9 @@ static unsigned read_letter(void *reader, struct letter *l)
     case MAIL_REMOTE:
         ws_conn_remote_done(w, m->job, m->outcome);
         break;
-    case MAIL_TRUST: {
-        struct trust *before = w->api.trust;
-        w->api.trust = m->trust;
-        m->trust = before; /* goes with the letter */
+    case MAIL_FILES:
+        take_files(w, m);
         break;
-    }
     case MAIL_STOP:
         begin_stop(w);
         break;
@@ -222,25 +230,30 @@ static enum err on_ban(void *ctx, struct str note)
 
 /* Each listener has its own roles; the accept callback knows the worker and tells the listener by
  * its place. */
-static void on_accept_0(void *ctx, int fd)
+static void on_accept(struct worker *w, unsigned i, int fd)
 {
-    struct worker *w = ctx;
-    http_conn_open(w, fd, w->listener_roles[0]);
+    http_conn_open(w, fd, w->listener_roles[i], w->listener_has_tls[i] ? w->tls : NULL);
 }
 
-static void on_accept_1(void *ctx, int fd)
+static void on_accept_0(void *worker, int fd)
 {
-    struct worker *w = ctx;
-    http_conn_open(w, fd, w->listener_roles[1]);
+    on_accept(worker, 0, fd);
+}
+
+static void on_accept_1(void *worker, int fd)
+{
+    on_accept(worker, 1, fd);
 }
 
 static enum err open_listeners(struct worker *w, struct worker_listen *listens, unsigned n)
 {
-    static accept_fn *const on_accept[WORKER_LISTENERS_MAX] = {on_accept_0, on_accept_1};
+    static accept_fn *const accepted[WORKER_LISTENERS_MAX] = {on_accept_0, on_accept_1};
     assert(n <= WORKER_LISTENERS_MAX);
     for (unsigned i = 0; i < n; i++) {
+        assert(w->tls || !listens[i].tls);
         w->listener_roles[i] = listens[i].roles;
-        if (listener_open(&w->listeners[i], &w->loop, &listens[i].address, on_accept[i], w))
+        w->listener_has_tls[i] = listens[i].tls;
+        if (listener_open(&w->listeners[i], &w->loop, &listens[i].address, accepted[i], w))
             return ERR_SYS;
     }
     return ERR_OK;
@@ -256,7 +269,7 @@ static void open_uring(struct worker *w)
 
 enum err worker_new(struct worker **out, struct node *node, unsigned index,
                     const struct worker_options *options, struct worker_listen *listens,
-                    unsigned n_listens, struct trust *trust, struct tickets *tickets)
+                    unsigned n_listens, const struct worker_files *files)
 {
     struct worker *w = mem_zalloc(sizeof(*w));
     w->options = options;
@@ -268,6 +281,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     }
     loop_at_end(&w->loop, end_turn, w);
     net_init(&w->net, &w->loop, options->queue_messages_max, options->queue_bytes_max);
+    w->net.not_tls = http_conn_not_tls();
     w->net.write_more = ws_conns_write_due;
     w->net.ctx = w;
     if (options->io_uring)
@@ -287,8 +301,16 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     w->seat = bus_seat_new(&backend, &w->loop, index);
     w->matching = matching_new(some_names, on_matched, w);
     w->kicks = kicks_new(w->hub, ws_conn_kick, ws_conn_is_of_token, w);
-    w->api = (struct api){options->api,   w->seat,  trust_ref(trust), tickets, node->bans,
-                          on_late_answer, on_piece, on_ban,           w};
+    w->api = (struct api){options->api,
+                          w->seat,
+                          trust_ref(files->trust),
+                          node->stores.tickets,
+                          node->stores.bans,
+                          on_late_answer,
+                          on_piece,
+                          on_ban,
+                          w};
+    w->tls = files->tls ? tls_context_ref(files->tls) : NULL;
 
     if (open_listeners(w, listens, n_listens)) {
         int saved = errno;
@@ -344,6 +366,7 @@ void worker_free(struct worker *w)
     kicks_free(w->kicks);
     hub_free(w->hub);
     trust_unref(w->api.trust);
+    tls_context_unref(w->tls);
     slots_fini(&w->http_conns);
     blob_unref(w->ping);
     buf_fini(&w->scratch);

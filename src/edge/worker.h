@@ -49,6 +49,8 @@ struct worker {
     struct api api;
     struct listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_roles[WORKER_LISTENERS_MAX];
+    bool listener_has_tls[WORKER_LISTENERS_MAX];
+    struct tls_context *tls;   /* a reference: for connections to come; NULL: no listener has TLS */
     struct slots http_conns;   /* by the number an answer comes back with */
     struct matching *matching; /* questions with a pattern */
     struct kicks *kicks;       /* sockets that are to be closed */
@@ -67,16 +69,23 @@ struct worker {
     struct timer stop_deadline;
 };
 
+/* What a process goes by that may be exchanged while it runs. */
+struct worker_files {
+    struct trust *trust;
+    struct tls_context *tls; /* NULL: no listener has TLS */
+};
+
 /* Makes worker `index` of `node`, with listeners on the addresses that have a role (enum
- * api_role bits; a->sa port 0 is filled in). A reference to `trust` is taken. ERR_SYS: errno, and
- * nothing is left behind. */
+ * api_role bits; a->sa port 0 is filled in). References to what is in `files` are taken. ERR_SYS:
+ * errno, and nothing is left behind. */
 struct worker_listen {
     struct address address;
     unsigned roles;
+    bool tls;
 };
 enum err worker_new(struct worker **out, struct node *node, unsigned index,
                     const struct worker_options *options, struct worker_listen *listens,
-                    unsigned n_listens, struct trust *trust, struct tickets *tickets);
+                    unsigned n_listens, const struct worker_files *files);
 
 /* Starts the thread; it runs until a MAIL_STOP has ended all workers. */
 enum err worker_start(struct worker *w);

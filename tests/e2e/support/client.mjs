@@ -7,15 +7,15 @@ export const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 
 export class Client {
   /** Resolves when the socket is open; a refusal rejects with its HTTP status and body. */
-  static async open(url) {
-    const client = new Client(url);
+  static async open(url, tls = {}) {
+    const client = new Client(url, tls);
     await within(client.opened, `a WebSocket at ${url}`);
     return client;
   }
 
-  constructor(url) {
+  constructor(url, tls = {}) {
     this.inbox = new Inbox();
-    this.ws = new WebSocket(url, { perMessageDeflate: false });
+    this.ws = new WebSocket(url, { perMessageDeflate: false, ...tls });
     this.ws.on('message', (data, isBinary) => {
       this.inbox.put(isBinary ? data : data.toString());
     });

@@ -1,6 +1,7 @@
 // The program itself: one-shot commands, and servers that are started, watched and stopped.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
@@ -73,9 +74,9 @@ function addressOf(text) {
 
 export class Server {
   /** Starts `gusher <role>` and waits until it listens for all that the role serves. */
-  static async start(flags = {}, { role = 'all', env, standard, program = bin } = {}) {
+  static async start(flags = {}, { role = 'all', env, standard, program = bin, tls } = {}) {
     const all = { ...(standard ?? standardFlags[role]), ...flags };
-    const server = new Server(flagList(all), env, program, role);
+    const server = new Server(flagList(all), env, program, role, tls);
     try {
       await server.#ready();
     } catch (error) {
@@ -85,11 +86,14 @@ export class Server {
     return server;
   }
 
-  constructor(args, env, program, role = 'all') {
+  /** `tls`: what clients need to trust it, as options of node's tls. */
+  constructor(args, env, program, role = 'all', tls = {}) {
     this.role = role;
+    this.tls = tls;
     this.process = new Process(program, [role, ...args], { env: environment(env) });
     this.clients = new Set();
     this.agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
+    this.tlsAgent = new https.Agent({ keepAlive: true, maxSockets: 16 });
     this.gcs = '/gcs';
     this.api = '/api';
   }
@@ -98,8 +102,9 @@ export class Server {
     const needed = this.role === 'all' ? ['slave', 'master'] : [this.role];
     while (needed.some((role) => !this[role])) {
       const line = JSON.parse(await this.process.line('stderr', /"event":"listening"/));
-      if (/slave/.test(line.role)) this.slave = addressOf(line.address);
-      if (/master/.test(line.role)) this.master = addressOf(line.address);
+      const address = { ...addressOf(line.address), tls: line.tls === 'on' ? this.tls : undefined };
+      if (/slave/.test(line.role)) this.slave = { ...address };
+      if (/master/.test(line.role)) this.master = { ...address };
       this.workers = line.workers;
     }
   }
@@ -118,14 +123,19 @@ export class Server {
 
   // ---- HTTP
 
+  #request(to, method, path, options) {
+    const agent = to.tls ? this.tlsAgent : this.agent;
+    return request(to, method, path, { agent, ...options });
+  }
+
   /** A request to the master, below its prefix. */
   call(method, path, options) {
-    return request(this.master, method, this.api + path, { agent: this.agent, ...options });
+    return this.#request(this.master, method, this.api + path, options);
   }
 
   /** A request to the slave, below its prefix. */
   callSlave(method, path, options) {
-    return request(this.slave, method, this.gcs + path, { agent: this.agent, ...options });
+    return this.#request(this.slave, method, this.gcs + path, options);
   }
 
   /** A command that must succeed; gives the text of the answer. */
@@ -154,8 +164,8 @@ export class Server {
   // ---- sockets
 
   url(app, token, route = 'ws') {
-    const { host, port } = this.slave;
-    return `ws://${host}:${port}${this.gcs}/${route}/${encodeURIComponent(app)}?token=${token}`;
+    const { host, port, tls } = this.slave;
+    return `${tls ? 'wss' : 'ws'}://${host}:${port}${this.gcs}/${route}/${encodeURIComponent(app)}?token=${token}`;
   }
 
   /** Exchanges a JWT for a ticket. */
@@ -166,7 +176,7 @@ export class Server {
   }
 
   async connect(url) {
-    const client = await Client.open(url);
+    const client = await Client.open(url, this.slave.tls);
     this.clients.add(client.ws);
     client.ws.on('close', () => this.clients.delete(client.ws));
     return client;
@@ -219,6 +229,7 @@ export class Server {
   async stop() {
     for (const client of this.clients) client.terminate();
     this.agent.destroy();
+    this.tlsAgent.destroy();
     if (!this.stopping) this.terminate();
     const ended = await this.process.exit(STOP_MS);
     assertNoReport(this.stderr);
@@ -227,13 +238,14 @@ export class Server {
 
   kill() {
     this.agent.destroy();
+    this.tlsAgent.destroy();
     this.process.kill();
   }
 }
 
 /** Runs `body` with a server of its own, which must end cleanly when it is over. */
-export async function withServer(flags, body) {
-  const server = await Server.start(flags);
+export async function withServer(flags, body, options) {
+  const server = await Server.start(flags, options);
   try {
     await body(server);
     await server.stop();

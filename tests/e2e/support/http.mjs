@@ -1,5 +1,6 @@
 // HTTP requests as backends and pages make them, and the four ways to carry parameters.
 import http from 'node:http';
+import https from 'node:https';
 import { within } from './wait.mjs';
 
 const form = (params) => ({
@@ -31,7 +32,7 @@ const query = (path, params) =>
   params ? `${path}${path.includes('?') ? '&' : '?'}${new URLSearchParams(params)}` : path;
 
 /**
- * One request to { host, port }. Parameters go as `form`, `multipart`, `json` (an object or the
+ * One request to { host, port }, with `tls` (options of node's tls) by https. Parameters go as `form`, `multipart`, `json` (an object or the
  * text itself) or `query`, or the body is given as `body`.
  * Gives { status, headers, text, json() }.
  */
@@ -42,7 +43,8 @@ export function request(to, method, path, options = {}) {
   const headers = { 'Content-Length': Buffer.byteLength(body), ...options.headers };
   if (encoded) headers['Content-Type'] ??= encoded.type;
   const sent = new Promise((resolve, reject) => {
-    const r = http.request({
+    const r = (to.tls ? https : http).request({
+      ...to.tls,
       host: to.host,
       port: to.port,
       method,

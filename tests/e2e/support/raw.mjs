@@ -2,16 +2,18 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import net from 'node:net';
+import tls from 'node:tls';
 import { within } from './wait.mjs';
 
 export class Raw {
-  static async connect({ host, port }) {
+  static async connect({ host, port, tls: tlsOptions }) {
     // Half open: the end of our side is the test's decision.
-    const socket = net.connect({ host, port, allowHalfOpen: true, noDelay: true });
+    const options = { host, port, allowHalfOpen: true, noDelay: true };
+    const socket = tlsOptions ? tls.connect({ ...options, ...tlsOptions }) : net.connect(options);
     const raw = new Raw(socket);
     await within(
       new Promise((resolve, reject) => {
-        socket.once('connect', resolve);
+        socket.once(tlsOptions ? 'secureConnect' : 'connect', resolve);
         socket.once('error', reject);
       }),
       `a connection to ${host}:${port}`,

@@ -616,15 +616,15 @@ static void keeps_notes_of_tickets(void **unused)
     const struct cluster_local local = node_local(&node);
     assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, STR("nobody redeems any here")),
                      ERR_OK);
-    assert_int_equal(tickets_new_shared(&node.tickets, STR("a secret of the cluster")), ERR_OK);
+    assert_int_equal(tickets_new_shared(&node.stores.tickets, STR("a secret of the cluster")), ERR_OK);
     assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, STR("what is this?")), ERR_PROTO);
-    assert_int_equal(tickets_held(node.tickets), 0);
+    assert_int_equal(tickets_held(node.stores.tickets), 0);
     assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, str_make(note, sizeof note - 1)),
                      ERR_OK);
-    assert_int_equal(tickets_held(node.tickets), 1);
+    assert_int_equal(tickets_held(node.stores.tickets), 1);
     for (unsigned w = 0; w < WORKERS; w++)
         assert_int_equal(read_mail(w).n, 0);
-    tickets_free(node.tickets);
+    tickets_free(node.stores.tickets);
 }
 
 static void keep_note(void *given, enum bus_note kind, struct str note)
@@ -645,7 +645,7 @@ static void bans_are_in_force_for_all_workers(void **unused)
                       .until_s = now + 1000,
                       .set_ms = now * 1000};
     const struct cluster_local local = node_local(&node);
-    node.bans = bans_new();
+    node.stores.bans = bans_new();
     ban_write_note(&note, &ban);
     assert_int_equal(local.note(local.ctx, BUS_NOTE_BAN, STR("what is this?")), ERR_PROTO);
     for (unsigned times = 0; times < 2; times++) {
@@ -663,7 +663,7 @@ static void bans_are_in_force_for_all_workers(void **unused)
             drop_reading(&r);
         }
     }
-    assert_true(bans_keep_out(node.bans, STR("app"), STR("ann"), STR(""), now));
+    assert_true(bans_keep_out(node.stores.bans, STR("app"), STR("ann"), STR(""), now));
     /* Lifting closes nobody. */
     ban.lifted = true;
     ban.set_ms++;
@@ -671,10 +671,10 @@ static void bans_are_in_force_for_all_workers(void **unused)
     ban_write_note(&note, &ban);
     assert_int_equal(node_take_ban(&node, buf_as_str(&note)), ERR_OK);
     assert_int_equal(read_mail(0).n, 0);
-    assert_false(bans_keep_out(node.bans, STR("app"), STR("ann"), STR(""), now));
+    assert_false(bans_keep_out(node.stores.bans, STR("app"), STR("ann"), STR(""), now));
     local.newcomer(local.ctx, keep_note, &given);
     assert_true(str_eq(buf_as_str(&given), buf_as_str(&note)));
-    bans_free(node.bans);
+    bans_free(node.stores.bans);
     buf_fini(&note);
     buf_fini(&given);
 }
