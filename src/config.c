@@ -180,16 +180,21 @@ static const struct option options[] = {
      "is printed, too."},
 
     {CONFIG_SUBSCRIBE, "url", "GUSHER_URL", "ws://127.0.0.1:8888/gcs/ws/demo", TEXT, AT(url), 0, 0,
-     "URL", "The slave's WebSocket address, with the app key."},
+     "URL", "The slave's WebSocket address, with the app key: ws:// or wss://."},
+    {CONFIG_SUBSCRIBE, "ca-file", "GUSHER_CA_FILE", NULL, TEXT, AT(ca_file), 0, 0, "FILE",
+     "Certificates (PEM) that vouch for a wss:// server. Default: the system's."},
     {CONFIG_SUBSCRIBE, "token", "GUSHER_TOKEN", NULL, TEXT, AT(token), 0, 0, "TOKEN",
      "A JWT or a ticket."},
     {CONFIG_SUBSCRIBE, "channel", NULL, NULL, LIST, AT(subscribe_to), 0, 0, "NAME",
      "A channel to listen to. Repeatable."},
 
     {CONFIG_BENCH, "slave", NULL, "ws://127.0.0.1:8888/gcs", TEXT, AT(slave), 0, 0, "URL,URL",
-     "Where subscribers connect: ws://HOST:PORT/PREFIX. Of several each takes its turn."},
+     "Where subscribers connect: ws://HOST:PORT/PREFIX, or wss:// (whatever the certificate). Of "
+     "several each takes its turn."},
     {CONFIG_BENCH, "master", NULL, "http://127.0.0.1:7777/api", TEXT, AT(master), 0, 0, "URL,URL",
-     "Where publishers connect: http://HOST:PORT/PREFIX. Of several each takes its turn."},
+     "Where publishers connect: http://HOST:PORT/PREFIX, or https:// (whatever the certificate). "
+     "Of "
+     "several each takes its turn."},
     {CONFIG_BENCH, "master-key", "GUSHER_MASTER_KEY", NULL, TEXT, AT(master_key), 0, 0, "KEY",
      "What publishers show to a master that wants keys."},
     {CONFIG_BENCH, "app", NULL, "demo", TEXT, AT(app), 0, 0, "KEY", "The app key."},

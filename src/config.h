@@ -43,7 +43,7 @@ struct config {
     struct config_list channels, remotes;
     long life;
     /* subscribe */
-    const char *url, *token;
+    const char *url, *token, *ca_file;
     struct config_list subscribe_to;
     /* bench, which also has key_file, app and token */
     const char *slave, *master, *master_key, *auth, *body, *channel, *json_file, *svg_file;

@@ -116,6 +116,7 @@ static int run_subscribe(const struct config *c)
     if (!c->subscribe_to.n)
         return run_fail(EXIT_USAGE, "name at least one channel to listen to");
     const struct subscribe_options o = {.url = c->url,
+                                        .ca_file = c->ca_file,
                                         .token = c->token,
                                         .channels = c->subscribe_to.items,
                                         .n_channels = c->subscribe_to.n};

@@ -94,6 +94,18 @@ static bool sign(struct bench *b, char *why, size_t why_len)
     return e == ERR_OK;
 }
 
+/* Certificates are not looked at: this measures, and servers under test have all sorts. */
+static bool prepare_tls(struct bench *b, char *why, size_t why_len)
+{
+    bool wanted = false;
+    for (unsigned i = 0; i < b->n_slaves; i++)
+        wanted |= b->slaves[i].tls;
+    for (unsigned i = 0; i < b->n_masters; i++)
+        wanted |= b->masters[i].tls;
+    return !wanted ||
+           !client_tls_context_new(&b->net->tls, CLIENT_TLS_ANY_PEER, NULL, why, why_len);
+}
+
 /* All that may fail before anything is opened. 0, or the exit code. */
 static int prepare(struct bench *b)
 {
@@ -111,7 +123,8 @@ static int prepare(struct bench *b)
     }
     if (!raise_limit(o, why, sizeof(why)) ||
         !resolve_targets(b->slaves, b->n_slaves, why, sizeof(why)) ||
-        !resolve_targets(b->masters, b->n_masters, why, sizeof(why)) || !sign(b, why, sizeof(why)))
+        !resolve_targets(b->masters, b->n_masters, why, sizeof(why)) ||
+        !prepare_tls(b, why, sizeof(why)) || !sign(b, why, sizeof(why)))
         return fail(1, why);
     return 0;
 }
@@ -197,11 +210,13 @@ int bench_run(const struct bench_options *o)
     struct bench b = {.o = o, .shows_progress = !o->quiet && isatty(STDERR_FILENO)};
     b.result = mem_zalloc(sizeof(*b.result));
     b.net = mem_alloc(sizeof(*b.net));
+    b.net->tls = NULL;
     fill_options(b.result, o);
     int code = prepare(&b);
     if (!code)
         code = run(&b);
     bench_tokens_fini(&b.tokens);
+    client_tls_context_free(b.net->tls);
     mem_free(b.net);
     mem_free(b.result);
     return code;

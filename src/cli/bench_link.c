@@ -26,6 +26,8 @@ void bench_link_close(struct bench_link *l)
     setsockopt(l->io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     loop_remove(l->net->loop, &l->io);
     close(l->io.fd);
+    client_tls_free(l->tls);
+    l->tls = NULL;
     l->io.fd = -1;
     l->open = false;
     buf_fini(&l->out);
@@ -61,10 +63,16 @@ static void end(struct bench_link *l, enum bench_fault why, const char *what)
 
 /* ---- output ---- */
 
+static ssize_t write_some(struct bench_link *l, struct str bytes)
+{
+    return l->tls ? client_tls_send(l->tls, bytes.p, bytes.len)
+                  : send(l->io.fd, bytes.p, bytes.len, MSG_NOSIGNAL);
+}
+
 static void flush(struct bench_link *l)
 {
     while (l->out.len) {
-        ssize_t n = send(l->io.fd, l->out.p, l->out.len, MSG_NOSIGNAL);
+        ssize_t n = write_some(l, buf_as_str(&l->out));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -81,7 +89,7 @@ void bench_link_send(struct bench_link *l, struct str bytes)
     if (!l->open)
         return;
     if (!l->out.len) {
-        ssize_t n = send(l->io.fd, bytes.p, bytes.len, MSG_NOSIGNAL);
+        ssize_t n = write_some(l, bytes);
         if (n == (ssize_t)bytes.len)
             return;
         if (n > 0)
@@ -95,9 +103,11 @@ void bench_link_send(struct bench_link *l, struct str bytes)
 
 static void read_input(struct bench_link *l)
 {
-    ssize_t n = recv(l->io.fd, l->net->input, sizeof(l->net->input), 0);
+    char *input = l->net->input;
+    ssize_t n = l->tls ? client_tls_recv(l->tls, input, BENCH_INPUT_BYTES)
+                       : recv(l->io.fd, input, BENCH_INPUT_BYTES, 0);
     if (n > 0)
-        l->ops->on_input(l, l->net->input, (size_t)n);
+        l->ops->on_input(l, input, (size_t)n);
     else if (n == 0)
         end(l, BENCH_FAULT_BROKEN, "the server ended the connection");
     else if (errno != EAGAIN && errno != EINTR)
@@ -114,6 +124,31 @@ static void on_ready(struct io *io, uint32_t events)
 }
 
 /* ---- dialling ---- */
+
+static void opened(struct bench_link *l)
+{
+    l->open = true;
+    l->io.fn = on_ready;
+    loop_change(l->net->loop, &l->io, EPOLLIN);
+    l->ops->on_open(l);
+}
+
+static void on_shaking(struct io *io, uint32_t events)
+{
+    (void)events;
+    struct bench_link *l = container_of(io, struct bench_link, io);
+    char why[256];
+    switch (client_tls_handshake(l->tls, why, sizeof(why))) {
+    case ERR_OK:
+        opened(l);
+        break;
+    case ERR_AGAIN:
+        loop_change(l->net->loop, io, client_tls_wants_out(l->tls) ? EPOLLOUT : EPOLLIN);
+        break;
+    default:
+        end(l, BENCH_FAULT_BROKEN, why);
+    }
+}
 
 static void on_connected(struct io *io, uint32_t events)
 {
@@ -132,10 +167,17 @@ static void on_connected(struct io *io, uint32_t events)
     }
     l->target->preferred = (l->first + l->tries - 1u) % l->target->n_addresses;
     l->tries = 0;
-    l->open = true;
-    l->io.fn = on_ready;
-    loop_change(l->net->loop, &l->io, EPOLLIN);
-    l->ops->on_open(l);
+    if (!l->target->tls) {
+        opened(l);
+        return;
+    }
+    l->tls = client_tls_new(l->net->tls, io->fd, l->target->host);
+    if (!l->tls) {
+        end(l, BENCH_FAULT_LOCAL, "out of memory");
+        return;
+    }
+    io->fn = on_shaking;
+    on_shaking(io, 0);
 }
 
 void bench_link_dial(struct bench_link *l)

@@ -1,16 +1,18 @@
-/* bench_link.h - a client's TCP connection of the load generator: dialling, input into one large
- * buffer, output that the kernel takes later. */
+/* bench_link.h - a client's TCP or TLS connection of the load generator: dialling, input into one
+ * large buffer, output that the kernel takes later. */
 #ifndef CLI_BENCH_LINK_H
 #define CLI_BENCH_LINK_H
 #include "base/buf.h"
 #include "cli/bench_result.h"
 #include "cli/bench_target.h"
+#include "cli/client_tls.h"
 #include "net/loop.h"
 
 enum { BENCH_INPUT_BYTES = 256 * 1024 };
 
 struct bench_net { /* what all links share */
     struct loop *loop;
+    struct client_tls_context *tls; /* NULL: no target has TLS */
     char input[BENCH_INPUT_BYTES];
 };
 
@@ -30,9 +32,10 @@ struct bench_link { /* part of its owner; zeroed, with fd -1, is "closed" */
     struct bench_net *net;
     struct bench_target *target;
     const struct bench_link_ops *ops;
-    struct buf out; /* what the kernel has not taken */
-    uint8_t tries;  /* addresses of the target that were tried, */
-    uint8_t first;  /* from this one on */
+    struct client_tls *tls; /* NULL: plain */
+    struct buf out;         /* what the kernel has not taken */
+    uint8_t tries;          /* addresses of the target that were tried, */
+    uint8_t first;          /* from this one on */
     bool open;
 };
 

@@ -19,7 +19,6 @@ static enum err refuse(char *why, size_t why_len, struct str url, const char *wh
 /* Splits "host", "host:port", "[v6]" or "[v6]:port". False: none of these. */
 static bool split_host(struct str authority, struct str *host, struct str *port)
 {
-    *port = STR("80");
     if (authority.len && authority.p[0] == '[') {
         const char *end = memchr(authority.p, ']', authority.len);
         if (!end)
@@ -53,15 +52,16 @@ static bool is_port(struct str s)
     return n > 0;
 }
 
-static bool take_scheme(struct str *rest, struct str *scheme)
+static bool take_scheme(struct str *rest, bool *tls)
 {
     const char *end = memmem(rest->p, rest->len, "://", 3);
-    *scheme = STR_EMPTY;
+    *tls = false;
     if (!end)
         return true;
-    *scheme = str_make(rest->p, (size_t)(end - rest->p));
-    *rest = str_make(end + 3, rest->len - scheme->len - 3);
-    return str_eq(*scheme, STR("ws")) || str_eq(*scheme, STR("http"));
+    struct str scheme = str_make(rest->p, (size_t)(end - rest->p));
+    *rest = str_make(end + 3, rest->len - scheme.len - 3);
+    *tls = str_eq(scheme, STR("wss")) || str_eq(scheme, STR("https"));
+    return *tls || str_eq(scheme, STR("ws")) || str_eq(scheme, STR("http"));
 }
 
 /* In a request line nothing but visible characters may stand. */
@@ -78,12 +78,11 @@ enum err bench_target_parse(struct bench_target *t, struct str url, const char *
                             char *why, size_t why_len)
 {
     *t = (struct bench_target){0};
-    struct str rest = url, scheme, host, port;
-    if (!take_scheme(&rest, &scheme))
+    struct str rest = url, host, port;
+    if (!take_scheme(&rest, &t->tls))
         return refuse(why, why_len, url,
-                      str_eq(scheme, STR("wss")) || str_eq(scheme, STR("https"))
-                          ? "gusher bench speaks no TLS: name the server behind the proxy"
-                          : "an address begins with ws:// or http://");
+                      "an address begins with ws://, wss://, http:// or https://");
+    port = t->tls ? STR("443") : STR("80");
     struct str authority = str_cut(&rest, '/');
     while (rest.len && rest.p[rest.len - 1] == '/')
         rest.len--;

@@ -1,6 +1,7 @@
 /* bench_target.h - where the load generator connects to: URLs, names, and opening sockets. */
 #ifndef CLI_BENCH_TARGET_H
 #define CLI_BENCH_TARGET_H
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include "base/err.h"
@@ -9,6 +10,7 @@
 enum { BENCH_TARGETS_MAX = 16, BENCH_TARGET_ADDRESSES = 8 };
 
 struct bench_target {
+    bool tls;
     char host[256], port[8];
     char authority[300]; /* for the Host header: a literal IPv6 address has its brackets */
     char path[256];      /* what all paths begin with: "" or "/gcs" */
@@ -21,9 +23,8 @@ struct bench_target {
     uint32_t dialled;
 };
 
-/* Reads "scheme://HOST[:PORT][/PREFIX]"; without a scheme, HOST:PORT. `kind` is "ws" (ws or http
- * are taken) or "http" alone; no path stands for `standard_path`. ERR_PROTO: `why` gets one
- * sentence. */
+/* Reads "scheme://HOST[:PORT][/PREFIX]"; without a scheme, HOST:PORT. ws and http are the same, as
+ * are wss and https; no path stands for `standard_path`. ERR_PROTO: `why` gets one sentence. */
 enum err bench_target_parse(struct bench_target *t, struct str url, const char *standard_path,
                             char *why, size_t why_len);
 

@@ -1,7 +1,6 @@
 #include "cli/subscribe.h"
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,6 +8,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "cli/client.h"
+#include "cli/client_tls.h"
 #include "ws/frame.h"
 
 enum {
@@ -19,6 +19,9 @@ enum {
 
 struct client {
     int fd;
+    bool is_wss;
+    struct client_tls_context *tls_context;
+    struct client_tls *tls; /* NULL: plain */
     char host[256], port[8];
     const char *path;
     char *why;
@@ -34,16 +37,17 @@ static enum err fail(struct client *c, enum err e, const char *what, const char 
 static enum err parse_url(struct client *c, const char *url)
 {
     struct str rest = str_of(url);
-    if (!str_starts(rest, STR("ws://")))
-        return fail(c, ERR_PROTO, "the URL must begin with ws://", url);
-    rest.p += 5;
-    rest.len -= 5;
+    c->is_wss = str_starts(rest, STR("wss://"));
+    if (!c->is_wss && !str_starts(rest, STR("ws://")))
+        return fail(c, ERR_PROTO, "the URL must begin with ws:// or wss://", url);
+    rest.p += c->is_wss ? 6 : 5;
+    rest.len -= c->is_wss ? 6 : 5;
     c->path = memchr(rest.p, '/', rest.len);
     struct str host = str_cut(&rest, '/');
     const char *colon = host.len ? memrchr(host.p, ':', host.len) : NULL;
     if (!c->path || !host.len)
         return fail(c, ERR_PROTO, "the URL must be ws://HOST:PORT/PATH", url);
-    struct str port = STR("80");
+    struct str port = c->is_wss ? STR("443") : STR("80");
     if (colon && colon[host.len - (size_t)(colon - host.p) - 1] != ']') {
         port = str_make(colon + 1, host.len - (size_t)(colon + 1 - host.p));
         host.len = (size_t)(colon - host.p);
@@ -76,10 +80,40 @@ static enum err dial(struct client *c)
     return c->fd >= 0 ? ERR_OK : fail(c, ERR_SYS, "cannot connect", strerror(errno));
 }
 
+static enum err secure(struct client *c, const char *ca_file)
+{
+    enum err e =
+        client_tls_context_new(&c->tls_context, CLIENT_TLS_VERIFY, ca_file, c->why, c->why_len);
+    if (e)
+        return e;
+    c->tls = client_tls_new(c->tls_context, c->fd, c->host);
+    if (!c->tls)
+        return fail(c, ERR_LIMIT, "out of memory", "");
+    e = client_tls_handshake(c->tls, c->why, c->why_len);
+    return e == ERR_AGAIN ? fail(c, e, "the server does not answer the TLS handshake", "") : e;
+}
+
+static void hang_up(struct client *c)
+{
+    if (c->tls)
+        client_tls_end(c->tls);
+    client_tls_free(c->tls);
+    client_tls_context_free(c->tls_context);
+    if (c->fd >= 0)
+        close(c->fd);
+}
+
+static ssize_t receive(struct client *c, struct buf *in, size_t len)
+{
+    char *to = buf_reserve(in, len);
+    return c->tls ? client_tls_recv(c->tls, to, len) : recv(c->fd, to, len, 0);
+}
+
 static enum err send_all(struct client *c, struct str s)
 {
     while (s.len) {
-        ssize_t n = send(c->fd, s.p, s.len, MSG_NOSIGNAL);
+        ssize_t n =
+            c->tls ? client_tls_send(c->tls, s.p, s.len) : send(c->fd, s.p, s.len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -100,6 +134,13 @@ static enum err send_frame(struct client *c, enum ws_op op, struct str payload)
 }
 
 /* ---- the handshake ---- */
+
+/* How long the kernel waits for what is to be read; 0: for ever. */
+static void set_patience(struct client *c, int ms)
+{
+    const struct timeval t = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+}
 
 /* The answer to the handshake: its last line of text where it was refused. */
 static enum err judge(struct client *c, struct str head, struct str behind)
@@ -130,10 +171,9 @@ static enum err shake_hands(struct client *c, const char *token, struct buf *in)
             buf_consume(in, head);
             return e;
         }
-        struct pollfd p = {.fd = c->fd, .events = POLLIN};
-        if (in->len > HANDSHAKE_BYTES_MAX || poll(&p, 1, HANDSHAKE_MS) <= 0)
+        ssize_t n = in->len > HANDSHAKE_BYTES_MAX ? 0 : receive(c, in, 4096);
+        if (in->len > HANDSHAKE_BYTES_MAX || (n < 0 && errno == EAGAIN))
             return fail(c, ERR_PROTO, "the server does not answer the handshake", "");
-        ssize_t n = recv(c->fd, buf_reserve(in, 4096), 4096, 0);
         if (n <= 0)
             return fail(c, ERR_SYS, "the server closed the connection", "");
         in->len += (size_t)n;
@@ -213,9 +253,10 @@ static enum err listen_on(struct client *c, struct buf *in)
     struct ws_reader r;
     bool closed = false;
     ws_reader_init(&r);
+    set_patience(c, 0);
     enum err e = read_frames(c, &r, in, &closed);
     while (!e && !closed) {
-        ssize_t n = recv(c->fd, buf_reserve(in, 64 * 1024), 64 * 1024, 0);
+        ssize_t n = receive(c, in, 64 * 1024);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -237,13 +278,16 @@ enum err subscribe_run(const struct subscribe_options *o, char *why, size_t why_
     if (!e)
         e = dial(&c);
     if (!e)
+        set_patience(&c, HANDSHAKE_MS);
+    if (!e && c.is_wss)
+        e = secure(&c, o->ca_file);
+    if (!e)
         e = shake_hands(&c, o->token, &in);
     for (unsigned i = 0; !e && i < o->n_channels; i++)
         e = subscribe(&c, o->channels[i]);
     if (!e)
         e = listen_on(&c, &in);
     buf_fini(&in);
-    if (c.fd >= 0)
-        close(c.fd);
+    hang_up(&c);
     return e;
 }

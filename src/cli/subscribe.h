@@ -5,8 +5,9 @@
 #include "base/err.h"
 
 struct subscribe_options {
-    const char *url;   /* ws://HOST:PORT/PATH/APP */
-    const char *token; /* a JWT or a ticket */
+    const char *url;     /* ws://HOST:PORT/PATH/APP, or wss:// */
+    const char *ca_file; /* who vouches for a wss server; NULL: the system's authorities */
+    const char *token;   /* a JWT or a ticket */
     const char *const *channels;
     unsigned n_channels;
 };

@@ -7,6 +7,7 @@ import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import { WebSocketServer } from 'ws';
+import { certificate } from './support/certificates.mjs';
 import { bin, environment, freeAddress, Process, run, Server, serverTest } from './support/gusher.mjs';
 import * as keys from './support/keys.mjs';
 import { until } from './support/wait.mjs';
@@ -140,6 +141,15 @@ serverTest('IPv6', { 'api-listen': '[::1]:0', 'master-api-listen': '[::1]:0' }, 
   const result = await bench(
     ...['--slave', `ws://[::1]:${server.slave.port}/gcs`],
     ...['--master', `http://[::1]:${server.master.port}/api`, ...small],
+  );
+  assertDelivered(result, 40, 100);
+});
+
+const { certFile, keyFile } = certificate(['bench.test']);
+serverTest('TLS', { 'tls-cert-file': certFile, 'tls-key-file': keyFile }, async (server) => {
+  const result = await bench(
+    ...['--slave', `wss://${at(server.slave)}/gcs`],
+    ...['--master', `https://${at(server.master)}/api`, ...small],
   );
   assertDelivered(result, 40, 100);
 });
@@ -473,7 +483,7 @@ test('a stall is charged to every message that was due in it', async () => {
 // ---- options
 
 for (const [args, sentence] of [
-  [['--slave', 'wss://h'], /gusher bench speaks no TLS/],
+  [['--slave', 'ftp://h'], /an address begins with ws:\/\/, wss:\/\/, http:\/\/ or https:\/\//],
   [['--slave', 'ws://h:99999'], /an address is ws:\/\/HOST:PORT\/PREFIX: "ws:\/\/h:99999"/],
   [['--master', ''], /an address is ws:\/\/HOST:PORT\/PREFIX: ""/],
   [['--payload', '63'], /--payload must be a whole number from 64 to/],

@@ -5,7 +5,7 @@ import net from 'node:net';
 import test from 'node:test';
 import tls from 'node:tls';
 import { certificate } from './support/certificates.mjs';
-import { run, Server, withServer } from './support/gusher.mjs';
+import { bin, environment, Process, run, Server, withServer } from './support/gusher.mjs';
 import { request } from './support/http.mjs';
 import * as keys from './support/keys.mjs';
 import { Raw, requestText } from './support/raw.mjs';
@@ -456,6 +456,48 @@ tlsTest('peers that break TLS are gone, and nobody else', {}, async (server) => 
   const text = await server.push('app', 'c', 'e', '1');
   assert.equal(await client.next(), text);
 });
+
+// ---- gusher subscribe
+
+tlsTest('gusher subscribe listens by wss', {}, async (server) => {
+  const { host, port } = server.slave;
+  const jwt = keys.sign(keys.claims({}));
+  const args = ['subscribe', '--url', `wss://${host}:${port}/gcs/ws/app`, '--token', jwt, 'c'];
+  const listener = new Process(bin, [...args, '--ca-file', main.certFile], { env: environment() });
+  try {
+    await listener.line('stderr', /^subscribed: .*"c"/);
+    for (const size of [1, 100_000]) {
+      const text = await server.push('app', 'c', 'e', JSON.stringify('x'.repeat(size)));
+      assert.ok((await listener.line('stdout', /./)) === text);
+    }
+    // Whom it does not know it does not talk to.
+    for (const [file, sentence] of [
+      [[], /^gusher: the server's certificate is not good: self-signed certificate\n$/],
+      [['--ca-file', other.certFile], /^gusher: the server's certificate is not good: self-signed/],
+      [['--ca-file', none], /^gusher: \/nowhere\/cert\.pem: No such file or directory\n$/],
+    ]) {
+      const { code, stderr } = await run([...args, ...file]);
+      assert.equal(code, 1);
+      assert.match(stderr, sentence);
+    }
+    server.terminate();
+    await listener.line('stderr', /^the server closed: 1001 server is shutting down/);
+    assert.equal((await listener.exit()).code, 0);
+  } finally {
+    listener.kill();
+  }
+});
+
+test("gusher subscribe wants the server's own certificate", () =>
+  withServer(flagsOf(other), async (server) => {
+    const { host, port } = server.slave;
+    const url = `wss://${host}:${port}/gcs/ws/app`;
+    const result = await run(
+      ['subscribe', '--url', url, '--token', 'x', '--ca-file', other.certFile, 'c'],
+    );
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, /certificate is not good: IP address mismatch\n$/);
+  }));
 
 // ---- refused at the start
 

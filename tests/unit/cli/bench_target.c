@@ -35,6 +35,25 @@ static void reads_addresses(void **unused)
     expect("[fe80::1]", "fe80::1", "80", "/gcs", "[fe80::1]:80");
 }
 
+static void knows_who_speaks_tls(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *url, *port;
+        bool tls;
+    } cases[] = {
+        {"ws://h", "80", false},       {"http://h", "80", false},  {"h", "80", false},
+        {"wss://h", "443", true},      {"https://h", "443", true}, {"wss://h:80/x", "80", true},
+        {"http://h:443", "443", false}};
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bench_target t;
+        char why[200];
+        assert_int_equal(bench_target_parse(&t, str_of(cases[i].url), "", why, sizeof why), ERR_OK);
+        assert_string_equal(t.port, cases[i].port);
+        assert_int_equal(t.tls, cases[i].tls);
+    }
+}
+
 static void refuse(const char *url, const char *word)
 {
     struct bench_target t;
@@ -59,9 +78,8 @@ static void refuses_what_is_none(void **unused)
     refuse("ws://[::1]80", "HOST:PORT");
     refuse("ws://h/a b", "HOST:PORT");
     refuse("ws://h/a?b", "HOST:PORT");
-    refuse("ftp://h", "ws:// or http://");
-    refuse("wss://h", "no TLS");
-    refuse("https://h", "no TLS");
+    refuse("ftp://h", "http:// or https://");
+    refuse("wss://", "HOST:PORT");
 }
 
 static void refuses_what_is_too_long(void **unused)
@@ -124,11 +142,9 @@ static void says_which_host_is_not_found(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_addresses),
-        cmocka_unit_test(refuses_what_is_none),
-        cmocka_unit_test(refuses_what_is_too_long),
-        cmocka_unit_test(dials_what_listens),
-        cmocka_unit_test(says_which_host_is_not_found),
+        cmocka_unit_test(reads_addresses),      cmocka_unit_test(knows_who_speaks_tls),
+        cmocka_unit_test(refuses_what_is_none), cmocka_unit_test(refuses_what_is_too_long),
+        cmocka_unit_test(dials_what_listens),   cmocka_unit_test(says_which_host_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
