@@ -236,10 +236,11 @@ static enum err read_frames(struct client *c, struct ws_reader *r, struct buf *i
 {
     char *p = in->p;
     size_t len = in->len;
+    const struct ws_rules rules = {.message_max = MESSAGE_BYTES_MAX};
     struct ws_message m;
     enum err e = ERR_OK;
     while (!e && !*closed) {
-        e = ws_read_from_server(r, &p, &len, MESSAGE_BYTES_MAX, &m);
+        e = ws_read_from_server(r, &p, &len, &rules, &m);
         if (e == ERR_AGAIN)
             break;
         e = e ? fail(c, e, "the server broke the protocol", "") : on_message(c, &m, closed);

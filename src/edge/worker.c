@@ -204,7 +204,7 @@ static void end_turn(void *ctx)
     bus_seat_flush(w->seat);
     /* What is caught up outside of a message may be too much as well. */
     ws_conns_close_slow(w);
-    w->loop.busy = net_end_turn(&w->net) || kicks || matches || w->too_slow;
+    w->loop.busy = net_end_turn(&w->net) || kicks || matches || w->too_slow.len;
     if (w->stopping && !w->n_conns)
         say_served(w);
 }
@@ -371,6 +371,7 @@ void worker_free(struct worker *w)
     blob_unref(w->ping);
     buf_fini(&w->scratch);
     buf_fini(&w->inflated);
+    buf_fini(&w->too_slow);
     ws_deflate_free(w->deflate);
     mem_free(w->interest);
     loop_fini(&w->loop);

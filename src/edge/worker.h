@@ -34,8 +34,6 @@ struct worker_options {
     unsigned subscriptions_max;
 };
 
-struct ws_conn;
-
 struct worker {
     const struct worker_options *options; /* shared, constant */
     struct node *node;
@@ -54,7 +52,7 @@ struct worker {
     struct slots http_conns;   /* by the number an answer comes back with */
     struct matching *matching; /* questions with a pattern */
     struct kicks *kicks;       /* sockets that are to be closed */
-    struct ws_conn *too_slow;  /* could not take a message of this turn */
+    struct buf too_slow;       /* the numbers of sockets that could not take a message */
     /* In a cluster: the number of the last interest that was told, and up to which one it is sure.
      */
     uint64_t told, sure;

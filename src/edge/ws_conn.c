@@ -26,16 +26,6 @@ static void log_close(const struct ws_conn *s, enum log_level level, unsigned co
         LOG_STR("reason", why));
 }
 
-/* It goes before it was closed for being slow. */
-static void forget_slow(struct ws_conn *s)
-{
-    struct ws_conn **link = &ws_worker(s)->too_slow;
-    while (*link && *link != s)
-        link = &(*link)->next_slow;
-    if (*link)
-        *link = s->next_slow;
-}
-
 static void leave(struct ws_conn *s)
 {
     if (s->held)
@@ -146,9 +136,11 @@ static bool unpack(struct ws_conn *s, struct ws_message *m)
 static void on_input(struct conn *c, char *data, size_t len)
 {
     struct ws_conn *s = self(c);
+    const struct ws_rules rules = {.message_max = ws_worker(s)->options->message_max,
+                                   .deflate = s->socket.encoder & ENCODER_DEFLATE};
     struct ws_message m;
     while (!conn_is_ending(c)) {
-        enum err e = ws_read(&s->reader, &data, &len, ws_worker(s)->options->message_max, &m);
+        enum err e = ws_read(&s->reader, &data, &len, &rules, &m);
         if (e == ERR_AGAIN)
             return;
         if (e && m.code == WS_TOO_BIG)
@@ -244,8 +236,6 @@ static void on_gone(struct conn *c)
 {
     struct ws_conn *s = self(c);
     leave(s);
-    if (s->is_slow)
-        forget_slow(s);
     timer_stop(&ws_worker(s)->loop.timers, &s->timer);
     ws_reader_fini(&s->reader);
     worker_conn_gone(ws_worker(s));
@@ -266,7 +256,6 @@ void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, st
     conn_move(&s->conn, from, &ops);
     s->timer.fn = on_timer;
     ws_reader_init(&s->reader);
-    s->reader.deflate = extensions.len > 0;
     s->ping_at = (uint32_t)(w->loop.now_ms + w->options->ping_ms);
     s->pong_by = (uint32_t)(w->loop.now_ms + w->options->pong_ms);
     worker_conn_came(w);

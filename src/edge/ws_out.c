@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "edge/ws_own.h"
 
+enum { SLOW_KEEP = 4096 }; /* bytes of memory for their numbers that stay */
+
 static const struct proto *const protos[ENCODER_DEFLATE] = {&proto_gusher};
 static_assert(2 * ENCODER_DEFLATE <= HUB_ENCODERS_MAX, "every encoder has a place in the hub");
 
@@ -100,8 +102,7 @@ static void mark_slow(struct ws_conn *s)
     if (s->is_slow)
         return;
     s->is_slow = true;
-    s->next_slow = ws_worker(s)->too_slow;
-    ws_worker(s)->too_slow = s;
+    buf_add(&ws_worker(s)->too_slow, &s->socket.number, sizeof(s->socket.number));
 }
 
 void ws_conn_deliver(void *worker, struct hub_socket *socket, struct blob *b, bool bulk)
@@ -148,10 +149,16 @@ void ws_close_slow(struct ws_conn *s)
 
 void ws_conns_close_slow(struct worker *w)
 {
-    for (struct ws_conn *s; (s = w->too_slow);) {
-        w->too_slow = s->next_slow;
-        ws_close_slow(s);
+    /* The last word of one may find another one too slow. */
+    for (uint64_t number; w->too_slow.len;) {
+        w->too_slow.len -= sizeof(number);
+        memcpy(&number, w->too_slow.p + w->too_slow.len, sizeof(number));
+        struct hub_socket *socket = hub_find(w->hub, number);
+        if (socket)
+            ws_close_slow(container_of(socket, struct ws_conn, socket));
     }
+    if (w->too_slow.cap > SLOW_KEEP)
+        buf_fini(&w->too_slow);
 }
 
 void ws_reply(struct ws_conn *s, struct buf *payload, enum ws_op op)

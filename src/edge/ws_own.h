@@ -14,7 +14,6 @@ struct ws_conn {
     struct hub_socket socket;
     struct ws_reader reader;
     struct timer timer;
-    struct ws_conn *next_slow;
     struct held *held;         /* replies that wait; NULL: none do */
     uint32_t ping_at, pong_by; /* low bits of the millisecond */
     uint64_t token;            /* the hash of its jti; 0: it had none */

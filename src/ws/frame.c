@@ -271,16 +271,16 @@ static enum err read_payload(struct ws_partial *m, char **p, size_t *len, size_t
 
 /* Reads the header of the next frame into *h. What is cut of it is kept until the rest comes. */
 static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_t *len,
-                            bool from_server, size_t message_max, struct ws_message *out)
+                            bool from_server, const struct ws_rules *rules, struct ws_message *out)
 {
     struct ws_partial *m = r->partial;
     enum ws_op message = m ? m->op : WS_CONTINUATION;
     size_t have = m ? m->data_len : 0;
-    size_t room = have < message_max ? message_max - have : 0;
+    size_t room = have < rules->message_max ? rules->message_max - have : 0;
     enum err e;
     if (!m || !m->header_len) {
-        e = read_header(h, (const unsigned char *)*p, *len, from_server, r->deflate, message, room,
-                        out);
+        e = read_header(h, (const unsigned char *)*p, *len, from_server, rules->deflate, message,
+                        room, out);
         if (e == ERR_OK) {
             *p += h->size;
             *len -= h->size;
@@ -297,7 +297,8 @@ static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_
     while (*len) {
         m->header[m->header_len++] = (unsigned char)*(*p)++;
         --*len;
-        e = read_header(h, m->header, m->header_len, from_server, r->deflate, message, room, out);
+        e = read_header(h, m->header, m->header_len, from_server, rules->deflate, message, room,
+                        out);
         if (e == ERR_OK)
             m->header_len = 0;
         if (e != ERR_AGAIN)
@@ -307,7 +308,7 @@ static enum err next_header(struct ws_reader *r, struct head *h, char **p, size_
 }
 
 static enum err read_message(struct ws_reader *r, char **p, size_t *len, bool from_server,
-                             size_t message_max, struct ws_message *out)
+                             const struct ws_rules *rules, struct ws_message *out)
 {
     if (r->partial && r->partial->given)
         ws_reader_fini(r);
@@ -316,7 +317,7 @@ static enum err read_message(struct ws_reader *r, char **p, size_t *len, bool fr
         enum err e;
         if (!m || !m->in_frame) {
             struct head h;
-            e = next_header(r, &h, p, len, from_server, message_max, out);
+            e = next_header(r, &h, p, len, from_server, rules, out);
             if (e)
                 return e;
             m = r->partial;
@@ -346,22 +347,22 @@ static enum err read_message(struct ws_reader *r, char **p, size_t *len, bool fr
                 m->compressed = h.compressed;
             }
         }
-        e = read_payload(m, p, len, message_max, out);
+        e = read_payload(m, p, len, rules->message_max, out);
         if (e != ERR_AGAIN || !*len)
             return e;
     }
 }
 
-enum err ws_read(struct ws_reader *r, char **p, size_t *len, size_t message_max,
+enum err ws_read(struct ws_reader *r, char **p, size_t *len, const struct ws_rules *rules,
                  struct ws_message *out)
 {
-    return read_message(r, p, len, false, message_max, out);
+    return read_message(r, p, len, false, rules, out);
 }
 
-enum err ws_read_from_server(struct ws_reader *r, char **p, size_t *len, size_t message_max,
-                             struct ws_message *out)
+enum err ws_read_from_server(struct ws_reader *r, char **p, size_t *len,
+                             const struct ws_rules *rules, struct ws_message *out)
 {
-    return read_message(r, p, len, true, message_max, out);
+    return read_message(r, p, len, true, rules, out);
 }
 
 unsigned ws_frame_header(char out[WS_HEADER_MAX], unsigned op, uint64_t len)

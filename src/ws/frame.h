@@ -43,9 +43,13 @@ enum {
 
 struct ws_partial; /* a message that is not whole yet */
 
-struct ws_reader {
+struct ws_reader {              /* every connection has one, so it is small */
     struct ws_partial *partial; /* owned; NULL between messages */
-    bool deflate;               /* compressed messages are agreed upon */
+};
+
+struct ws_rules {       /* the same for all messages of a connection */
+    size_t message_max; /* bytes a message may have over all its fragments, data or not */
+    bool deflate;       /* compressed messages are agreed upon */
 };
 
 struct ws_message {
@@ -60,19 +64,18 @@ void ws_reader_init(struct ws_reader *r);
 void ws_reader_fini(struct ws_reader *r);
 
 /* Takes the next whole message or control frame out of the bytes at *p (`*len` of them;
- * both advance; the bytes are unmasked in place). `message_max`: bytes a message may have
- * over all its fragments, data or not.
+ * both advance; the bytes are unmasked in place).
  * ERR_OK: *out is set. ERR_AGAIN: all input is used up, nothing whole yet.
  * ERR_PROTO: the peer broke the protocol: *out has the close code to send in `code` and a
  * short reason in `data` (static); the reader must not be fed again.
  * Codes: WS_PROTOCOL_ERROR, WS_INVALID_DATA (text or reason not UTF-8, noticed as soon as the
  * bytes show it), WS_TOO_BIG (noticed at the frame header, before its payload). */
-enum err ws_read(struct ws_reader *r, char **p, size_t *len, size_t message_max,
+enum err ws_read(struct ws_reader *r, char **p, size_t *len, const struct ws_rules *rules,
                  struct ws_message *out);
 
 /* The same for a client: frames must not be masked. */
-enum err ws_read_from_server(struct ws_reader *r, char **p, size_t *len, size_t message_max,
-                             struct ws_message *out);
+enum err ws_read_from_server(struct ws_reader *r, char **p, size_t *len,
+                             const struct ws_rules *rules, struct ws_message *out);
 
 /* Writes the header of an unmasked, final frame with `len` payload bytes; returns its size. `op`:
  * enum ws_op, with WS_COMPRESSED or without. */

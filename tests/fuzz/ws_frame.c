@@ -69,6 +69,7 @@ static void check_message(const struct ws_message *m, size_t message_max)
  * comes out. */
 static void feed(struct str input, unsigned seed, size_t message_max, struct buf *story)
 {
+    const struct ws_rules rules = {.message_max = message_max};
     struct ws_reader r;
     ws_reader_init(&r);
     unsigned state = seed;
@@ -91,7 +92,7 @@ static void feed(struct str input, unsigned seed, size_t message_max, struct buf
             size_t len_before = len, held = mem_count.bytes;
             mem_count.peak = held;
             struct ws_partial *partial_before = r.partial;
-            enum err e = ws_read(&r, &p, &len, message_max, &m);
+            enum err e = ws_read(&r, &p, &len, &rules, &m);
             CHECK(len <= len_before && p == copy + (piece - len));
             /* The story is written between the calls, so what is counted here is the reader's:
              * a little for itself and twice what came, whatever was announced. A buffer that

@@ -62,7 +62,7 @@ static void masks_frames_as_a_server_reads_them(void **unused)
         char *p = out.p;
         size_t len = out.len;
         ws_reader_init(&r);
-        assert_int_equal(ws_read(&r, &p, &len, 1 << 20, &m), ERR_OK);
+        assert_int_equal(ws_read(&r, &p, &len, &(struct ws_rules){1 << 20, false}, &m), ERR_OK);
         assert_int_equal(len, 0);
         assert_true(str_eq(m.data, buf_as_str(&text)));
         ws_reader_fini(&r);
@@ -81,7 +81,7 @@ static void subscribes_to_any_name(void **unused)
     char *p = out.p;
     size_t len = out.len;
     ws_reader_init(&r);
-    assert_int_equal(ws_read(&r, &p, &len, 512, &m), ERR_OK);
+    assert_int_equal(ws_read(&r, &p, &len, &(struct ws_rules){512, false}, &m), ERR_OK);
     assert_true(
         str_eq(m.data, STR("{\"event\":\"gusher.subscribe\",\"data\":{\"channel\":\"a\\\"b\"}}")));
     ws_reader_fini(&r);

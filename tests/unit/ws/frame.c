@@ -34,7 +34,7 @@ static bool feed(struct ws_reader *r, const char *bytes, size_t len, size_t mess
     enum err e;
     do {
         struct ws_message m;
-        e = ws_read(r, &p, &len, message_max, &m);
+        e = ws_read(r, &p, &len, &(struct ws_rules){message_max, false}, &m);
         if (e == ERR_OK) {
             buf_printf(events, "%s:",
                        m.op == WS_TEXT     ? "text"
@@ -301,11 +301,13 @@ static void reads_as_a_client(void **state)
         const char *data;
     } expected[] = {{WS_TEXT, "hi"}, {WS_PING, "x"}, {WS_TEXT, "ab"}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        assert_int_equal(ws_read_from_server(&r, &p, &len, 100, &m), ERR_OK);
+        assert_int_equal(ws_read_from_server(&r, &p, &len, &(struct ws_rules){100, false}, &m),
+                         ERR_OK);
         assert_int_equal(m.op, expected[i].op);
         assert_true(str_eq(m.data, str_of(expected[i].data)));
     }
-    assert_int_equal(ws_read_from_server(&r, &p, &len, 100, &m), ERR_PROTO);
+    assert_int_equal(ws_read_from_server(&r, &p, &len, &(struct ws_rules){100, false}, &m),
+                     ERR_PROTO);
     assert_int_equal(m.code, WS_PROTOCOL_ERROR);
     assert_true(str_eq(m.data, STR("frame is masked")));
     ws_reader_fini(&r);
@@ -326,11 +328,11 @@ static void copies_nothing_whole(void **unused)
     static const size_t offsets[] = {6, 17, 27};
     for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
         struct ws_message m;
-        assert_int_equal(ws_read(&r, &p, &len, MAX, &m), ERR_OK);
+        assert_int_equal(ws_read(&r, &p, &len, &(struct ws_rules){MAX, false}, &m), ERR_OK);
         assert_ptr_equal(m.data.p, input.p + offsets[i]);
     }
     struct ws_message m;
-    assert_int_equal(ws_read(&r, &p, &len, MAX, &m), ERR_AGAIN);
+    assert_int_equal(ws_read(&r, &p, &len, &(struct ws_rules){MAX, false}, &m), ERR_AGAIN);
     assert_int_equal(mem_count.calls, calls);
     assert_null(r.partial);
     assert_true(sizeof r <= 2 * sizeof(void *));
@@ -479,21 +481,21 @@ static void takes_compressed_messages_where_agreed(void **unused)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         for (unsigned agreed = 0; agreed < 2; agreed++) {
             for (size_t cut = 0; cut <= cases[i].len; cut++) {
+                const struct ws_rules rules = {MAX, agreed};
                 struct ws_reader r;
                 struct ws_message m;
                 char bytes[16];
                 enum err e = ERR_AGAIN;
                 ws_reader_init(&r);
-                r.deflate = agreed;
                 memcpy(bytes, cases[i].frames, cases[i].len);
                 char *p = bytes;
                 size_t len = cut;
                 if (cut)
-                    e = ws_read_from_server(&r, &p, &len, MAX, &m);
+                    e = ws_read_from_server(&r, &p, &len, &rules, &m);
                 len = cases[i].len - cut;
                 p = bytes + cut;
                 if (e == ERR_AGAIN && len)
-                    e = ws_read_from_server(&r, &p, &len, MAX, &m);
+                    e = ws_read_from_server(&r, &p, &len, &rules, &m);
                 assert_int_equal(e, agreed && cases[i].fine ? ERR_OK : ERR_PROTO);
                 if (!e) {
                     assert_true(m.compressed);
