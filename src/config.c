@@ -7,249 +7,9 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cli/bench.h"
+#include "options.h"
 
 extern char **environ;
-
-enum type { TEXT, NUMBER, SWITCH, LIST };
-
-struct option {
-    unsigned commands;
-    const char *flag, *env, *standard;
-    enum type type;
-    size_t offset;
-    long min, max; /* NUMBER */
-    const char *value, *help;
-};
-
-#define SERVERS   (CONFIG_ALL | CONFIG_SLAVE | CONFIG_MASTER)
-#define AT(field) offsetof(struct config, field)
-
-static const struct option options[] = {
-    {CONFIG_ALL | CONFIG_SLAVE, "api-listen", "GUSHER_API_LISTEN", "127.0.0.1:8888", TEXT,
-     AT(api_listen), 0, 0, "HOST:PORT",
-     "Where browsers connect (slave). \":8888\" is every IPv4 interface, \"[::]:8888\" every one."},
-    {CONFIG_ALL | CONFIG_SLAVE, "api-uri-prefix", "GUSHER_API_URI_PREFIX", "/gcs", TEXT,
-     AT(api_uri_prefix), 0, 0, "PATH", "What the slave's paths begin with."},
-    {CONFIG_ALL | CONFIG_MASTER, "master-api-listen", "GUSHER_MASTER_API_LISTEN", "127.0.0.1:7777",
-     TEXT, AT(master_api_listen), 0, 0, "HOST:PORT",
-     "Where backends connect (master). Any address but loopback wants --master-keys-file."},
-    {CONFIG_ALL | CONFIG_MASTER, "master-uri-prefix", "GUSHER_MASTER_URI_PREFIX", "/api", TEXT,
-     AT(master_uri_prefix), 0, 0, "PATH", "What the master's paths begin with."},
-    {CONFIG_ALL | CONFIG_MASTER, "master-keys-file", "GUSHER_MASTER_KEYS_FILE", NULL, TEXT,
-     AT(master_keys_file), 0, 0, "FILE",
-     "Keys that backends show, a line each (gusher key makes them); read again at SIGHUP. Without "
-     "it whoever reaches the master may call it."},
-    {CONFIG_ALL | CONFIG_MASTER, "master-open", "GUSHER_MASTER_OPEN", "off", SWITCH,
-     AT(master_open), 0, 0, "on|off",
-     "Serve the master without keys on any address: the network keeps others away."},
-    {SERVERS, "bans-file", "GUSHER_BANS_FILE", NULL, TEXT, AT(bans_file), 0, 0, "FILE",
-     "Where bans are kept over a restart. Without it they are gone when the last node ends."},
-    {SERVERS, "public-pem-file", "GUSHER_PUBLIC_PEM_FILE", NULL, TEXT, AT(public_pem_file), 0, 0,
-     "FILE",
-     "Public keys or certificates (PEM) that verify JWTs: RSA, EC, Ed25519. One source of keys is "
-     "needed unless --dev; all are read again at SIGHUP."},
-    {SERVERS, "public-pem-folder", "GUSHER_PUBLIC_PEM_FOLDER", NULL, TEXT, AT(public_pem_folder), 0,
-     0, "FOLDER",
-     "The same, every *.pem in it; a file's name without .pem is the kid of its keys."},
-    {SERVERS, "jwks-file", "GUSHER_JWKS_FILE", NULL, TEXT, AT(jwks_file), 0, 0, "FILE",
-     "The same as a JSON Web Key Set."},
-    {SERVERS, "jwks-url", "GUSHER_JWKS_URL", NULL, TEXT, AT(jwks_url), 0, 0, "URL",
-     "The same from an http(s) address, asked again and again; when it does not answer, what it "
-     "said "
-     "before stays."},
-    {SERVERS, "jwks-refresh", "GUSHER_JWKS_REFRESH", "300", NUMBER, AT(jwks_refresh), 1, 86400,
-     "SECONDS", "How often --jwks-url is asked."},
-    {SERVERS, "jwt-audience", "GUSHER_JWT_AUDIENCE", NULL, LIST, AT(jwt_audiences), 0, 0, "TEXT",
-     "A JWT's aud must hold this, or another one of these. Repeatable; commas in the variable."},
-    {SERVERS, "jwt-issuer", "GUSHER_JWT_ISSUER", NULL, LIST, AT(jwt_issuers), 0, 0, "TEXT",
-     "A JWT's iss must be this, or another one of these. Repeatable; commas in the variable."},
-    {SERVERS, "jwt-leeway", "GUSHER_JWT_LEEWAY", "0", NUMBER, AT(jwt_leeway), 0, 3600, "SECONDS",
-     "How far the clock of whoever signs JWTs may be off: for exp, nbf and iat."},
-    {CONFIG_ALL | CONFIG_SLAVE, "allow-origin", "GUSHER_ALLOW_ORIGIN", NULL, LIST,
-     AT(allowed_origins), 0, 0, "ORIGIN",
-     "Pages that may connect: https://shop.example, or https://*.shop.example for any one label. "
-     "Repeatable; commas in the variable. Default: all pages."},
-    {CONFIG_ALL | CONFIG_SLAVE, "enforce-exp", "GUSHER_ENFORCE_EXP", "off", SWITCH, AT(enforce_exp),
-     0, 0, "on|off", "Close a socket (4001) when the JWT that opened or refreshed it expires."},
-    {CONFIG_ALL | CONFIG_SLAVE, "exp-warning", "GUSHER_EXP_WARNING", "60", NUMBER, AT(exp_warning),
-     0, 86400, "SECONDS", "With --enforce-exp: how long before that a socket is told. 0: never."},
-    {SERVERS, "tls-cert-file", "GUSHER_TLS_CERT_FILE", NULL, LIST, AT(tls_cert_files), 0, 0, "FILE",
-     "Certificate (PEM) with its chain: then the listeners speak TLS; read again at SIGHUP. "
-     "Repeatable, commas in the variable: a client gets the one that has the name it asks for, "
-     "otherwise the first."},
-    {SERVERS, "tls-key-file", "GUSHER_TLS_KEY_FILE", NULL, LIST, AT(tls_key_files), 0, 0, "FILE",
-     "The private key (PEM) of each --tls-cert-file, in the same order."},
-    {SERVERS, "tls-on", "GUSHER_TLS_ON", "both", TEXT, AT(tls_on), 0, 0, "both|slave|master",
-     "Which listeners speak TLS, if there is a certificate."},
-    {SERVERS, "workers", "GUSHER_WORKERS", "0", NUMBER, AT(workers), 0, 64, "N",
-     "Threads that serve. 0: as many as there are cores this process may use."},
-    {CONFIG_ALL | CONFIG_SLAVE, "receive-max-message-size", "GUSHER_RECEIVE_MAX_MESSAGE_SIZE",
-     "512", NUMBER, AT(receive_max_message_size), 0, 16 << 20, "BYTES",
-     "Longest message a client may send. 0: the most there is, 16777216."},
-    {CONFIG_ALL | CONFIG_SLAVE, "max-subscriptions", "GUSHER_MAX_SUBSCRIPTIONS", "10000", NUMBER,
-     AT(max_subscriptions), 1, 1000000, "N",
-     "Channels one socket may be subscribed to; more are answered by an error event."},
-    {SERVERS, "send-queue-messages", "GUSHER_SEND_QUEUE_MESSAGES", "16384", NUMBER,
-     AT(send_queue_messages), 1, 1000000, "N",
-     "Messages that may wait for one connection; one more closes it as too slow."},
-    {SERVERS, "send-queue-bytes", "GUSHER_SEND_QUEUE_BYTES", "16777216", NUMBER,
-     AT(send_queue_bytes), 1024, 1 << 30, "BYTES",
-     "Bytes that may wait for one connection; a message more closes it as too slow."},
-    {CONFIG_ALL | CONFIG_MASTER, "max-body", "GUSHER_MAX_BODY", "10485760", NUMBER, AT(body_max),
-     1024, 1 << 30, "BYTES", "Longest body of a request to the master."},
-    {CONFIG_ALL | CONFIG_SLAVE, "ping-interval", "GUSHER_PING_INTERVAL", "54", NUMBER,
-     AT(ping_interval), 1, 3600, "SECONDS", "How often a socket gets a protocol ping."},
-    {CONFIG_ALL | CONFIG_SLAVE, "pong-timeout", "GUSHER_PONG_TIMEOUT", "60", NUMBER,
-     AT(pong_timeout), 1, 7200, "SECONDS",
-     "A socket is closed this long after its beginning or its last pong."},
-    {SERVERS, "write-timeout", "GUSHER_WRITE_TIMEOUT", "10", NUMBER, AT(write_timeout), 1, 3600,
-     "SECONDS", "A peer that takes nothing of what waits for it for this long is closed."},
-    {CONFIG_ALL | CONFIG_SLAVE, "idle-rule", "GUSHER_IDLE_RULE", "on", SWITCH, AT(idle_rule), 0, 0,
-     "on|off", "Close a socket that has no subscription when its ping is due."},
-    {CONFIG_ALL | CONFIG_SLAVE, "request-timeout", "GUSHER_REQUEST_TIMEOUT", "3", NUMBER,
-     AT(request_timeout), 1, 3600, "SECONDS", "For a whole request to reach the slave."},
-    {CONFIG_ALL | CONFIG_MASTER, "master-request-timeout", "GUSHER_MASTER_REQUEST_TIMEOUT", "30",
-     NUMBER, AT(master_request_timeout), 1, 3600, "SECONDS",
-     "For a whole request to reach the master."},
-    {SERVERS, "json-bodies", "GUSHER_JSON_BODIES", "on", SWITCH, AT(json_bodies), 0, 0, "on|off",
-     "Read the parameters of a request from a JSON body too. off: as the original, which knew "
-     "forms alone."},
-    {CONFIG_ALL | CONFIG_SLAVE, "deflate-min", "GUSHER_DEFLATE_MIN", "512", NUMBER, AT(deflate_min),
-     0, 1 << 30, "BYTES",
-     "Messages from this length on are compressed for clients that offer permessage-deflate. 0: "
-     "nothing is compressed, nor taken compressed."},
-    {SERVERS, "io-uring", "GUSHER_IO_URING", "on", SWITCH, AT(io_uring), 0, 0, "on|off",
-     "Write to many sockets with one system call, where the kernel permits it."},
-    {SERVERS, "nats", "GUSHER_NATS_ADDR", NULL, TEXT, AT(nats), 0, 0, "URL,URL",
-     "Where the other nodes are met: NATS servers, nats://HOST:PORT or tls://HOST:PORT. Needed by "
-     "slave and master; all stays alone without it."},
-    {SERVERS, "nats-creds", "GUSHER_NATS_CREDS", NULL, TEXT, AT(nats_creds), 0, 0, "FILE",
-     "Credentials for NATS (a .creds file)."},
-    {SERVERS, "nats-ca-file", "GUSHER_NATS_CA_FILE", NULL, TEXT, AT(nats_ca_file), 0, 0, "FILE",
-     "Certificates (PEM) that vouch for tls:// servers. Default: the system's."},
-    {SERVERS, "nats-prefix", "GUSHER_NATS_PREFIX", "gusher", TEXT, AT(nats_prefix), 0, 0, "NAME",
-     "What all subjects begin with: two clusters on one NATS take two names."},
-    {SERVERS, "nats-wait", "GUSHER_NATS_WAIT", "10", NUMBER, AT(nats_wait), 1, 3600, "SECONDS",
-     "How long the start waits for NATS before it gives up. Later outages never end a process."},
-    {CONFIG_ALL | CONFIG_SLAVE, "ticket-secret", "GUSHER_TICKET_SECRET", NULL, TEXT,
-     AT(ticket_secret), 0, 0, "TEXT",
-     "Shared by all slaves, at least 16 bytes: seals tickets, so that one slave's open a socket on "
-     "any. Without it a cluster's tickets are the JWTs themselves."},
-    {CONFIG_ALL | CONFIG_SLAVE, "remote-url", "GUSHER_REMOTE_URL", NULL, TEXT, AT(remote_url), 0, 0,
-     "URL",
-     "Where permitted remote commands go: redis://HOST:PORT/DB, nats://HOST:PORT, or an http(s) "
-     "address. Without it each is answered by an error."},
-    {CONFIG_ALL, "dev", NULL, "off", SWITCH, AT(dev), 0, 0, "",
-     "Try things out: makes a key pair, prints a token and commands to paste."},
-    {CONFIG_ALL, "state-dir", "GUSHER_STATE_DIR", NULL, TEXT, AT(state_dir), 0, 0, "FOLDER",
-     "Where --dev keeps its keys. Default: gusher in the user's state folder."},
-    {SERVERS, "user", "GUSHER_USER", NULL, TEXT, AT(run_as), 0, 0, "USER[:GROUP]",
-     "Who to be once the ports are bound; started as root. Files that are read again at SIGHUP "
-     "must be "
-     "readable for this user."},
-    {SERVERS, "core-dumps", "GUSHER_CORE_DUMPS", "off", SWITCH, AT(core_dumps), 0, 0, "on|off",
-     "Let the kernel write memory to disk when the process dies: with tokens and keys in it."},
-    {SERVERS, "log-level", "GUSHER_LOG_LEVEL", "info", TEXT, AT(log_level), 0, 0,
-     "debug|info|warn|error|silent", "The least that is logged, on standard error."},
-    {SERVERS, "log-format", "GUSHER_LOG_FORMAT", "text", TEXT, AT(log_format), 0, 0, "text|json",
-     "A line for people, or a JSON object a line."},
-
-    {CONFIG_TOKEN, "key-file", "GUSHER_PRIVATE_PEM_FILE", NULL, TEXT, AT(key_file), 0, 0, "FILE",
-     "RSA private key (PEM) to sign with. Default: the key of --dev."},
-    {CONFIG_TOKEN, "state-dir", "GUSHER_STATE_DIR", NULL, TEXT, AT(state_dir), 0, 0, "FOLDER",
-     "Where the key of --dev is. Default: gusher in the user's state folder."},
-    {CONFIG_TOKEN, "app", NULL, "demo", TEXT, AT(app), 0, 0, "KEY", "The app key."},
-    {CONFIG_TOKEN, "user", NULL, "", TEXT, AT(user), 0, 0, "ID", "The user's id; none: anonymous."},
-    {CONFIG_TOKEN, "channel", NULL, NULL, LIST, AT(channels), 0, 0, "NAME",
-     "A channel the token permits; a star stands for one or more characters. Repeatable."},
-    {CONFIG_TOKEN, "remote", NULL, NULL, LIST, AT(remotes), 0, 0, "NAME",
-     "A remote command the token permits. Repeatable."},
-    {CONFIG_TOKEN, "life", NULL, "86400", NUMBER, AT(life), 0, 10L * 365 * 86400, "SECONDS",
-     "How long the token is good. 0: for ever."},
-
-    {CONFIG_KEY, "name", NULL, NULL, TEXT, AT(name), 0, 0, "NAME",
-     "What the key is called in the keys file and in the log."},
-    {CONFIG_KEY, "app", NULL, NULL, LIST, AT(apps), 0, 0, "KEY",
-     "An app that the key is for. Repeatable; without it the key is for all."},
-    {CONFIG_KEY, "right", NULL, NULL, LIST, AT(rights), 0, 0, "publish|query|admin",
-     "What the key permits: pushes; who is online and what a JWT says; what users may listen to. "
-     "Repeatable; without it publish and query."},
-    {CONFIG_KEY, "keys-file", "GUSHER_MASTER_KEYS_FILE", NULL, TEXT, AT(keys_file), 0, 0, "FILE",
-     "Appends the key's line to this file, which is made when it is not there. Without it the line "
-     "is printed, too."},
-
-    {CONFIG_SUBSCRIBE, "url", "GUSHER_URL", "ws://127.0.0.1:8888/gcs/ws/demo", TEXT, AT(url), 0, 0,
-     "URL", "The slave's WebSocket address, with the app key: ws:// or wss://."},
-    {CONFIG_SUBSCRIBE, "ca-file", "GUSHER_CA_FILE", NULL, TEXT, AT(ca_file), 0, 0, "FILE",
-     "Certificates (PEM) that vouch for a wss:// server. Default: the system's."},
-    {CONFIG_SUBSCRIBE, "token", "GUSHER_TOKEN", NULL, TEXT, AT(token), 0, 0, "TOKEN",
-     "A JWT or a ticket."},
-    {CONFIG_SUBSCRIBE, "channel", NULL, NULL, LIST, AT(subscribe_to), 0, 0, "NAME",
-     "A channel to listen to. Repeatable."},
-
-    {CONFIG_BENCH, "slave", NULL, "ws://127.0.0.1:8888/gcs", TEXT, AT(slave), 0, 0, "URL,URL",
-     "Where subscribers connect: ws://HOST:PORT/PREFIX, or wss:// (whatever the certificate). Of "
-     "several each takes its turn."},
-    {CONFIG_BENCH, "master", NULL, "http://127.0.0.1:7777/api", TEXT, AT(master), 0, 0, "URL,URL",
-     "Where publishers connect: http://HOST:PORT/PREFIX, or https:// (whatever the certificate). "
-     "Of "
-     "several each takes its turn."},
-    {CONFIG_BENCH, "master-key", "GUSHER_MASTER_KEY", NULL, TEXT, AT(master_key), 0, 0, "KEY",
-     "What publishers show to a master that wants keys."},
-    {CONFIG_BENCH, "app", NULL, "demo", TEXT, AT(app), 0, 0, "KEY", "The app key."},
-    {CONFIG_BENCH, "key-file", "GUSHER_PRIVATE_PEM_FILE", NULL, TEXT, AT(key_file), 0, 0, "FILE",
-     "RSA private key (PEM) that signs the users' JWTs. Default: the key of --dev."},
-    {CONFIG_BENCH, "state-dir", "GUSHER_STATE_DIR", NULL, TEXT, AT(state_dir), 0, 0, "FOLDER",
-     "Where the key of --dev is. Default: gusher in the user's state folder."},
-    {CONFIG_BENCH, "token", NULL, NULL, TEXT, AT(token), 0, 0, "TOKEN",
-     "A JWT for all connections, made elsewhere; then no key is needed."},
-    {CONFIG_BENCH, "auth", NULL, "ticket", TEXT, AT(auth), 0, 0, "ticket|jwt",
-     "ticket: each connection trades its JWT for a ticket first, as browsers do; jwt: the JWT "
-     "itself opens the socket."},
-    {CONFIG_BENCH, "connections", NULL, "100", NUMBER, AT(connections), 1, BENCH_CONNECTIONS_MAX,
-     "N", "Subscribers."},
-    {CONFIG_BENCH, "channels", NULL, "1", NUMBER, AT(n_channels), 1, BENCH_CONNECTIONS_MAX, "N",
-     "Channels. Connection i subscribes to channel i modulo N, so as many channels as connections "
-     "are one-to-one. Messages go to the channels in turn."},
-    {CONFIG_BENCH, "channel", NULL, "bench", TEXT, AT(channel), 0, 0, "NAME",
-     "What the channels' names begin with: NAME-0, NAME-1 and so on."},
-    {CONFIG_BENCH, "users", NULL, "0", NUMBER, AT(users), 0, BENCH_CONNECTIONS_MAX, "N",
-     "Users that the connections belong to. 0: each is a user of its own."},
-    {CONFIG_BENCH, "publishers", NULL, "4", NUMBER, AT(publishers), 1, BENCH_PUBLISHERS_MAX, "N",
-     "Keep-alive connections to the master. Each waits for its answer before it posts again."},
-    {CONFIG_BENCH, "rate", NULL, "100", NUMBER, AT(rate), 0, 10000000, "N",
-     "Messages a second, of all publishers together; latency counts from when a message was due. "
-     "0: as fast as they are answered."},
-    {CONFIG_BENCH, "max-lag", NULL, "64", NUMBER, AT(max_lag), 0, 1000000, "N",
-     "With --rate 0: publishers wait while more than N messages for every subscriber are under "
-     "way. 0: they never do."},
-    {CONFIG_BENCH, "payload", NULL, "128", NUMBER, AT(payload), BENCH_PAYLOAD_MIN,
-     BENCH_PAYLOAD_MAX, "BYTES", "Length of a message's data."},
-    {CONFIG_BENCH, "body", NULL, "form", TEXT, AT(body), 0, 0, "form|json",
-     "How publishers write what they post."},
-    {CONFIG_BENCH, "duration", NULL, "10", NUMBER, AT(duration), 0, 86400, "SECONDS",
-     "For how long messages are posted and measured. 0: only connects, and measures that."},
-    {CONFIG_BENCH, "warmup", NULL, "1", NUMBER, AT(warmup), 0, 3600, "SECONDS",
-     "Posting before that, which is not measured."},
-    {CONFIG_BENCH, "connect-rate", NULL, "0", NUMBER, AT(connect_rate), 0, 1000000, "N",
-     "Connections opened a second. 0: as fast as it goes."},
-    {CONFIG_BENCH, "parallel", NULL, "128", NUMBER, AT(parallel), 1, 65536, "N",
-     "Connections that are being opened at a time."},
-    {CONFIG_BENCH, "connect-timeout", NULL, "10", NUMBER, AT(connect_timeout), 1, 3600, "SECONDS",
-     "For one connection to be open, authorised and subscribed."},
-    {CONFIG_BENCH, "server-pid", NULL, NULL, LIST, AT(server_pids), 0, 0, "PID",
-     "A process of the server on this machine, whose CPU and memory are measured. Repeatable."},
-    {CONFIG_BENCH, "json", NULL, NULL, TEXT, AT(json_file), 0, 0, "FILE",
-     "Writes the results as JSON; \"-\" is standard output, and the report goes to standard "
-     "error."},
-    {CONFIG_BENCH, "svg", NULL, NULL, TEXT, AT(svg_file), 0, 0, "FILE",
-     "Writes a picture of the latencies by percentile."},
-    {CONFIG_BENCH, "quiet", NULL, "off", SWITCH, AT(quiet), 0, 0, "",
-     "Shows no progress. It is only shown on a terminal anyway."},
-};
-
-enum { N_OPTIONS = sizeof(options) / sizeof(options[0]) };
 
 static const char *const command_help[] = {
     [CONFIG_ALL] = "slave and master in one process; needs nothing else",
@@ -395,7 +155,7 @@ static bool set(struct config *c, const struct option *o, const char *text, enum
 
 static const struct option *by_env(struct str name)
 {
-    for (unsigned i = 0; i < N_OPTIONS; i++) {
+    for (unsigned i = 0; i < n_options; i++) {
         if (options[i].env && str_eq(str_of(options[i].env), name))
             return &options[i];
     }
@@ -406,7 +166,7 @@ static const struct option *by_env(struct str name)
 
 static bool set_defaults(struct config *c, enum config_command command)
 {
-    for (unsigned i = 0; i < N_OPTIONS; i++) {
+    for (unsigned i = 0; i < n_options; i++) {
         const struct option *o = &options[i];
         if (o->commands & command && o->standard && !set(c, o, o->standard, FROM_DEFAULT, o->flag))
             return false;
@@ -424,7 +184,7 @@ static bool set_by_env_name(struct config *c, enum config_command command, struc
                             const char *value, enum source source)
 {
     bool known = by_env(name) || str_eq(name, STR("GUSHER_ENV_FILE"));
-    for (unsigned i = 0; i < N_OPTIONS; i++) {
+    for (unsigned i = 0; i < n_options; i++) {
         const struct option *o = &options[i];
         if (o->commands & command && o->env && str_eq(str_of(o->env), name))
             return set(c, o, value, source, o->env);
@@ -480,7 +240,7 @@ static bool read_environment(struct config *c, enum config_command command)
 
 static const struct option *by_flag(enum config_command command, struct str flag)
 {
-    for (unsigned i = 0; i < N_OPTIONS; i++) {
+    for (unsigned i = 0; i < n_options; i++) {
         if (options[i].commands & command && str_eq(str_of(options[i].flag), flag))
             return &options[i];
     }
@@ -546,7 +306,7 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
 static void print_help(enum config_command command)
 {
     printf("gusher %s - %s\n\nOptions:\n", config_command_name(command), command_help[command]);
-    for (unsigned i = 0; i < N_OPTIONS; i++) {
+    for (unsigned i = 0; i < n_options; i++) {
         const struct option *o = &options[i];
         if (!(o->commands & command))
             continue;
@@ -613,7 +373,7 @@ void config_write_markdown(FILE *out)
         fprintf(out, "\n## gusher %s\n\n%s.\n\n", config_command_name(commands[k]),
                 command_help[commands[k]]);
         fprintf(out, "| flag | variable | default | meaning |\n|---|---|---|---|\n");
-        for (unsigned i = 0; i < N_OPTIONS; i++) {
+        for (unsigned i = 0; i < n_options; i++) {
             const struct option *o = &options[i];
             if (!(o->commands & commands[k]))
                 continue;

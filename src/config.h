@@ -30,6 +30,11 @@ struct config {
     long send_queue_messages, send_queue_bytes, body_max, deflate_min;
     long ping_interval, pong_timeout, write_timeout, request_timeout, master_request_timeout;
     bool idle_rule, json_bodies, io_uring, dev;
+    long max_connections, max_connections_per_address, max_connections_per_user;
+    long max_connections_per_app, handshake_rate, handshake_burst, command_rate, command_burst;
+    long address_command_rate, address_command_burst;
+    long send_memory, max_name, max_payload, max_batch, max_headers;
+    struct config_list limits_exempt, trusted_proxies, proxy_protocol;
     const char *master_keys_file, *bans_file;
     const char *run_as; /* USER or USER:GROUP */
     bool master_open, core_dumps;

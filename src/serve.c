@@ -76,6 +76,7 @@ static void fill_options(struct server_options *o, const struct config *c)
         c->receive_max_message_size ? (size_t)c->receive_max_message_size : MESSAGE_MAX;
     w->queue_messages_max = (unsigned)c->send_queue_messages;
     w->queue_bytes_max = (size_t)c->send_queue_bytes;
+    w->queues_memory_max = (size_t)c->send_memory / o->n_workers;
     w->body_max[API_SLAVE] = SLAVE_BODY_MAX;
     w->body_max[API_MASTER] = (size_t)c->body_max;
     w->body_max[API_SLAVE | API_MASTER] = (size_t)c->body_max;
@@ -91,6 +92,10 @@ static void fill_options(struct server_options *o, const struct config *c)
     w->api.enforce_exp = c->enforce_exp;
     w->exp_warning_s = (unsigned)c->exp_warning;
     w->subscriptions_max = (unsigned)c->max_subscriptions;
+    w->headers_max = (size_t)c->max_headers;
+    w->api.name_max = (size_t)c->max_name;
+    w->api.payload_max = (size_t)c->max_payload;
+    w->api.batch_max = (unsigned)c->max_batch;
 }
 
 /* ---- what may be exchanged while workers run ---- */
@@ -308,20 +313,60 @@ static int make_tickets(struct tickets **out, const struct config *c)
                                                : 0;
 }
 
+/* "none" is a network without addresses. */
+static int add_networks(struct networks *n, const struct config_list *list, const char *flag)
+{
+    for (unsigned i = 0; i < list->n; i++) {
+        struct str text = str_of(list->items[i]);
+        enum err e = str_eq(text, STR("none")) ? ERR_OK : networks_add(n, text);
+        if (e) {
+            fprintf(stderr, "gusher: --%s: %s is no network (ADDRESS or ADDRESS/BITS)%s\n", flag,
+                    list->items[i], e == ERR_LIMIT ? ", or one too many" : "");
+            return EXIT_USAGE;
+        }
+    }
+    return 0;
+}
+
+static int make_gate(struct gate **out, const struct config *c)
+{
+    struct gate_options o = {
+        .limits = {.most = {(uint32_t)c->max_connections, (uint32_t)c->max_connections_per_address,
+                            (uint32_t)c->max_connections_per_user,
+                            (uint32_t)c->max_connections_per_app},
+                   .per_s = {(uint32_t)c->handshake_rate, (uint32_t)c->address_command_rate},
+                   .burst = {(uint32_t)c->handshake_burst, (uint32_t)c->address_command_burst}},
+        .commands_per_s = (uint32_t)c->command_rate,
+        .commands_burst = (uint32_t)c->command_burst};
+    int wrong = add_networks(&o.exempt, &c->limits_exempt, "limits-exempt");
+    if (!wrong)
+        wrong = add_networks(&o.trusted, &c->trusted_proxies, "trusted-proxies");
+    if (!wrong)
+        wrong = add_networks(&o.proxies, &c->proxy_protocol, "proxy-protocol");
+    if (!wrong)
+        *out = gate_new(&o);
+    return wrong;
+}
+
 static void close_stores(struct node_stores *s)
 {
     ban_file_free(s->ban_file);
     bans_free(s->bans);
     tickets_free(s->tickets);
+    gate_free(s->gate);
 }
 
 static int open_stores(struct node_stores *s, const struct config *c)
 {
     char why[512];
     *s = (struct node_stores){0};
-    int wrong = make_tickets(&s->tickets, c);
-    if (wrong)
+    int wrong = make_gate(&s->gate, c);
+    if (!wrong)
+        wrong = make_tickets(&s->tickets, c);
+    if (wrong) {
+        close_stores(s);
         return wrong;
+    }
     s->bans = bans_new();
     if (c->bans_file && ban_file_open(&s->ban_file, c->bans_file, s->bans, (int64_t)run_unix_now(),
                                       why, sizeof(why))) {

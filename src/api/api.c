@@ -59,6 +59,13 @@ enum api_outcome api_refuse(struct api_reply *r, enum err e)
     return API_DONE;
 }
 
+enum api_outcome api_refuse_size(struct api_reply *r, const char *what, size_t max)
+{
+    api_text(r, 413, what);
+    buf_printf(&r->body, " is longer than %zu bytes\n", max);
+    return API_DONE;
+}
+
 struct str api_param(const struct api_call *c, struct str name)
 {
     struct str value;
@@ -201,11 +208,21 @@ static enum err read_form(struct api_call *c)
     return form_add_urlencoded(&c->form, r->query);
 }
 
+static bool has_long_name(const struct api_call *c)
+{
+    unsigned i = 0;
+    while (i < c->n_params && c->params[i].len <= c->api->options.name_max)
+        i++;
+    return i < c->n_params;
+}
+
 static enum api_outcome call(struct api_call *c, const struct api_entry *entry)
 {
     enum api_outcome outcome = API_DONE;
     if (!is_permitted(c, entry->right))
         return API_DONE;
+    if (has_long_name(c))
+        return api_refuse_size(c->reply, "a name", c->api->options.name_max);
     form_init(&c->form);
     enum err e = read_form(c);
     if (e)

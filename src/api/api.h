@@ -16,7 +16,6 @@
 #include "http/route.h"
 
 enum {
-    API_BATCH_MAX = 10000,             /* messages of one push_batch */
     API_GRANTS_MAX = 10000,            /* permissions of one reload, */
     API_GRANTS_BYTES_MAX = 512 << 10,  /* and the bytes of the parameter, also of an add */
     API_PATTERN_BYTES_MAX = 256 << 20, /* of all messages of a pattern push: its data, */
@@ -46,6 +45,9 @@ enum api_outcome {
 struct api_options {
     struct str slave_prefix, master_prefix; /* "" or "/gcs": no slash at the end */
     bool json_bodies;                       /* read JSON bodies as parameters */
+    size_t name_max;                        /* bytes of the name of a channel, user, event or app */
+    size_t payload_max;                     /* bytes of the data of one message */
+    unsigned batch_max;                     /* messages of one push_batch */
     bool enforce_exp;                       /* a socket lives no longer than its claims */
 };
 
@@ -68,6 +70,9 @@ struct api {
      * connection is gone, or wants no more. */
     bool (*stream)(void *ctx, uint64_t call, const struct api_reply *r, uint64_t question,
                    enum api_piece piece);
+    /* The call wants a JWT or a ticket to be looked at, which costs. 0: go on; or, when its peer
+     * has made too many such calls, after how many milliseconds it may come again. */
+    uint32_t (*handshake)(void *ctx, uint64_t call);
     /* A ban is in force in this process from now on. ERR_FULL: it is not. */
     enum err (*ban)(void *ctx, struct str note);
     void *ctx;
@@ -110,6 +115,8 @@ void api_text(struct api_reply *r, int status, const char *body);
 struct buf *api_json(struct api_reply *r);
 /* The one table that makes an HTTP answer of an err. */
 enum api_outcome api_refuse(struct api_reply *r, enum err e);
+/* 413: `what` has more than `max` bytes. */
+enum api_outcome api_refuse_size(struct api_reply *r, const char *what, size_t max);
 /* Whether the key that permits the call is for this app, too; if not the refusal is in the reply.
  */
 bool api_has_app(struct api_call *c, struct str app);

@@ -32,6 +32,20 @@ static enum api_outcome refuse_depth(struct api_call *c)
     return refuse(c, 400, "data is nested too deep");
 }
 
+/* The data of a push. False: it is refused. */
+static bool read_data(struct api_call *c, struct str text, struct buf *scratch, struct str *data)
+{
+    if (!text.len)
+        refuse(c, 400, "empty data");
+    else if (text.len > c->api->options.payload_max)
+        api_refuse_size(c->reply, "data", c->api->options.payload_max);
+    else if (data_json(text, scratch, data))
+        refuse_depth(c);
+    else
+        return true;
+    return false;
+}
+
 static enum api_outcome refuse_publish(struct api_call *c, enum err e)
 {
     if (e == ERR_LIMIT)
@@ -65,10 +79,8 @@ static enum api_outcome on_push_channel(struct api_call *c)
     struct str text = api_param(c, STR("data")), data;
     struct str app = c->params[0], channel = c->params[1], event = c->params[2];
     struct buf scratch = BUF_INIT;
-    if (!text.len)
-        return refuse(c, 400, "empty data");
-    if (data_json(text, &scratch, &data))
-        return refuse_depth(c);
+    if (!read_data(c, text, &scratch, &data))
+        return API_DONE;
     enum err e = publish(c->api, MSG_CHANNEL, app, channel, event, data);
     if (e) {
         buf_fini(&scratch);
@@ -104,10 +116,8 @@ static enum api_outcome push_to(struct api_call *c, enum msg_kind kind, const ch
 {
     struct str text = api_param(c, STR("data")), data;
     struct buf scratch = BUF_INIT;
-    if (!text.len)
-        return refuse(c, 400, "empty data");
-    if (data_json(text, &scratch, &data))
-        return refuse_depth(c);
+    if (!read_data(c, text, &scratch, &data))
+        return API_DONE;
     enum err e = publish(c->api, kind, c->params[0], c->params[1], STR_EMPTY, data);
     buf_fini(&scratch);
     return e ? refuse_publish(c, e) : echo(c, name, c->params[1], text);
@@ -208,11 +218,13 @@ static enum api_outcome on_push_pattern(struct api_call *c)
     struct pattern *pattern;
     if (!expression.len || !event.len)
         return refuse(c, 400, "empty param");
+    if (event.len > c->api->options.name_max)
+        return api_refuse_size(c->reply, "event", c->api->options.name_max);
     if (pattern_new(&pattern, expression))
         return refuse(c, 400, "channel_pattern cant regex");
-    if (!text.len || data_json(text, &scratch, &data)) {
+    if (!read_data(c, text, &scratch, &data)) {
         pattern_free(pattern);
-        return text.len ? refuse_depth(c) : refuse(c, 400, "empty data");
+        return API_DONE;
     }
     struct pattern_push *p = mem_zalloc(sizeof(*p));
     p->api = c->api;
@@ -269,26 +281,48 @@ static enum err read_element(struct json object, struct element *out)
     return ok ? ERR_OK : ERR_PROTO;
 }
 
-/* Judges the whole batch before the first message of it is sent. ERR_FULL: an element is longer
- * than `bytes_max`. */
-static enum err count_batch(struct json batch, size_t bytes_max, unsigned *n)
+/* An escape makes several bytes of one: only what looks too long is unpacked to know. */
+static bool is_long_name(struct json name, size_t max)
 {
+    struct buf scratch = BUF_INIT;
+    bool is_long =
+        name.type == JSON_STRING && name.text.len > max && json_text(name, &scratch).len > max;
+    buf_fini(&scratch);
+    return is_long;
+}
+
+static size_t element_bytes_max(const struct api_call *c)
+{
+    size_t max = bus_message_max(c->api->bus), app = c->params[0].len;
+    return max > app ? max - app : 0;
+}
+
+/* Judges the whole batch before the first message of it is sent. False: it is refused. */
+static bool judge_batch(struct api_call *c, struct json batch, unsigned *n)
+{
+    const struct api_options *o = &c->api->options;
+    const size_t bytes_max = element_bytes_max(c);
     struct json_iter it;
     struct json value;
-    struct element element;
     *n = 0;
-    if (batch.type != JSON_ARRAY)
-        return ERR_PROTO;
     json_iter_init(&it, batch);
     while (json_next(&it, NULL, &value)) {
-        if (read_element(value, &element))
-            return ERR_PROTO;
-        if (++*n > API_BATCH_MAX)
-            return ERR_LIMIT;
-        if (element.channel.text.len + element.event.text.len + element.data.text.len > bytes_max)
-            return ERR_FULL;
+        struct element e;
+        if (read_element(value, &e))
+            refuse(c, 400, "data error");
+        else if (++*n > o->batch_max)
+            refuse(c, 413, "batch_data has too many elements");
+        else if (is_long_name(e.channel, o->name_max) || is_long_name(e.event, o->name_max))
+            api_refuse_size(c->reply, "a name in batch_data", o->name_max);
+        else if (e.data.text.len > o->payload_max)
+            api_refuse_size(c->reply, "data in batch_data", o->payload_max);
+        else if (e.channel.text.len + e.event.text.len + e.data.text.len > bytes_max)
+            refuse(c, 413, "an element of batch_data is longer than the bus takes");
+        else
+            continue;
+        return false;
     }
-    return ERR_OK;
+    return true;
 }
 
 static struct str text_or_empty(struct json value, struct buf *scratch)
@@ -306,12 +340,6 @@ static enum err publish_element(struct api_call *c, uint64_t n, const struct ele
     return e;
 }
 
-static size_t batch_bytes_max(const struct api_call *c)
-{
-    size_t max = bus_message_max(c->api->bus), app = c->params[0].len;
-    return max > app ? max - app : 0;
-}
-
 static enum api_outcome on_push_batch(struct api_call *c)
 {
     struct str text = api_param(c, STR("batch_data"));
@@ -322,14 +350,10 @@ static enum api_outcome on_push_batch(struct api_call *c)
     enum err e = json_parse(&batch, text);
     if (e == ERR_LIMIT)
         return refuse_depth(c);
-    if (!e)
-        e = count_batch(batch, batch_bytes_max(c), &n);
-    if (e == ERR_LIMIT)
-        return refuse(c, 413, "batch_data has too many elements");
-    if (e == ERR_FULL)
-        return refuse(c, 413, "an element of batch_data is longer than the bus takes");
-    if (e)
+    if (e || batch.type != JSON_ARRAY)
         return refuse(c, 400, "data error");
+    if (!judge_batch(c, batch, &n))
+        return API_DONE;
 
     struct json_iter it;
     json_iter_init(&it, batch);

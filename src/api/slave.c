@@ -77,10 +77,23 @@ static void allow_origin(struct api_call *c)
     buf_str(out, STR("\r\n"));
 }
 
+/* Whether there were too many handshakes of this peer: then the refusal is in the reply. */
+static bool is_hasty(struct api_call *c)
+{
+    uint32_t wait_ms = c->api->handshake(c->api->ctx, c->number);
+    if (!wait_ms)
+        return false;
+    buf_printf(&c->reply->extra, "Retry-After: %u\r\n", (unsigned)(wait_ms + 999) / 1000);
+    refuse(c, 429, "too many handshakes from your address, try again\n");
+    return true;
+}
+
 static enum api_outcome on_auth(struct api_call *c)
 {
     struct claims *claims;
     allow_origin(c);
+    if (is_hasty(c))
+        return API_DONE;
     struct str jwt = api_param(c, STR("jwt"));
     if (trust_verify(&claims, c->api->trust, jwt, c->now_s))
         return refuse(c, 401, "jwt decode fail\n");
@@ -148,6 +161,8 @@ static enum api_outcome on_ws(struct api_call *c)
         return refuse(c, 403, "pages of this origin may not connect\n");
     if (!token.len)
         return refuse(c, 401, "app_key is nil\n"); /* the seed's own wording */
+    if (is_hasty(c))
+        return API_DONE;
     enum err e = find_claims(c, token, &claims);
     if (e) {
         refuse(c, 401, "token error\n");

@@ -2,11 +2,19 @@
 #include <assert.h>
 #include "base/mem.h"
 
+static _Thread_local int64_t bytes_held;
+
+int64_t blob_bytes_held(void)
+{
+    return bytes_held;
+}
+
 struct blob *blob_new(uint32_t len)
 {
     struct blob *b = mem_alloc(sizeof(*b) + len);
     b->refs = 1;
     b->len = len;
+    bytes_held += (int64_t)sizeof(*b) + len;
     return b;
 }
 
@@ -28,6 +36,8 @@ struct blob *blob_ref(struct blob *b)
 void blob_unref(struct blob *b)
 {
     assert(b->refs);
-    if (--b->refs == 0)
-        mem_free(b);
+    if (--b->refs)
+        return;
+    bytes_held -= (int64_t)sizeof(*b) + b->len;
+    mem_free(b);
 }

@@ -21,4 +21,7 @@ struct blob *blob_of(struct str bytes); /* a copy */
 struct blob *blob_ref(struct blob *b);
 void blob_unref(struct blob *b);
 
+/* The memory of all blobs that this thread has made, less those that it has let go of last. */
+int64_t blob_bytes_held(void);
+
 #endif

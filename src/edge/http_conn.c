@@ -11,6 +11,9 @@ enum {
     HTTP_STREAM_BYTES = 256 << 10,  /* of a streamed reply waiting, before more of it is made */
     HTTP_AGAIN_MS = 16,         /* between two tries of a request whose answer is not known yet */
     HTTP_AHEAD_BYTES = 1 << 20, /* replies waiting to be taken before the next request is read */
+    /* Of one worker: connections over a limit that are kept to tell them so. More are just closed.
+     */
+    HTTP_TURNED_AWAY_MAX = 256,
 };
 
 struct http_conn {
@@ -22,6 +25,9 @@ struct http_conn {
     int64_t idle_by_ms;     /* when a connection that reads no request is closed */
     int64_t again_since_ms; /* the first try of a request that is handled again; 0: none is */
     unsigned roles;
+    struct visitor visitor;
+    bool is_counted;    /* at the gate; if not: */
+    uint16_t turn_away; /* the status with which it is refused */
     /* For a late answer, or to be handled again: nothing else is read meanwhile. */
     bool waiting;
     bool head_only, keep_alive, is_http_1_0; /* of the request that waits */
@@ -83,10 +89,32 @@ static void send_reply(struct http_conn *h, const struct api_reply *r, bool head
         finish(h);
 }
 
+/* Too many connections; `retry_s` is when there may be fewer. */
+static void turn_away(struct http_conn *h, int status, const char *why, unsigned retry_s)
+{
+    struct api_reply r = {0};
+    api_text(&r, status, why);
+    buf_printf(&r.extra, "Retry-After: %u\r\nX-Content-Type-Options: nosniff\r\n", retry_s);
+    send_reply(h, &r, false, false);
+    api_reply_fini(&r);
+}
+
+static void turn_away_at_gate(struct http_conn *h)
+{
+    if (h->turn_away == 503)
+        turn_away(h, 503, "too many connections, try again\n", GATE_RETRY_FULL_S);
+    else
+        turn_away(h, 429, "too many connections from your address\n", GATE_RETRY_COUNT_S);
+}
+
 /* The request cannot be read any further: answer and end. */
 static void refuse(struct http_conn *h, int status)
 {
     struct api_reply r = {0};
+    if (h->turn_away && status != 408) {
+        turn_away_at_gate(h);
+        return;
+    }
     api_text(&r, status, "");
     buf_printf(&r.body, "%d %s", status, http_reason(status));
     send_reply(h, &r, false, false);
@@ -106,6 +134,31 @@ static bool is_websocket(const struct http_request *r)
     return r->wants_websocket && r->headers[HTTP_H_WS_KEY].len;
 }
 
+/* Whose request it is. */
+static struct visitor visitor_of(const struct http_conn *h)
+{
+    struct str forwarded = h->parser.request.headers[HTTP_H_FORWARDED_FOR];
+    if (!h->visitor.is_proxy)
+        return h->visitor;
+    return gate_forwarded(h->worker->node->stores.gate, forwarded);
+}
+
+/* The limits of who is to have a WebSocket. False: the connection is turned away. */
+static bool may_stay(struct http_conn *h, const struct claims *claims)
+{
+    struct gate *g = h->worker->node->stores.gate;
+    struct visitor v = visitor_of(h);
+    if (h->visitor.is_proxy && gate_become(g, v)) {
+        turn_away(h, 429, "too many connections from your address\n", GATE_RETRY_COUNT_S);
+        return false;
+    }
+    h->visitor = v;
+    const char *why = gate_socket_came(g, claims->app_key, claims->user_id);
+    if (why)
+        turn_away(h, 429, why, GATE_RETRY_COUNT_S);
+    return !why;
+}
+
 /* The connection becomes a WebSocket, and `h` is gone at the turn's end; or it is refused. */
 static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size_t rest_len)
 {
@@ -113,9 +166,14 @@ static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size
     struct str version = r->headers[HTTP_H_WS_VERSION];
     bool right_version = version.p && str_eq(version, STR("13"));
     if (is_websocket(r) && right_version && !h->draining) {
-        if (h->conn.paused) /* it has waited, and the WebSocket is to be read */
+        if (!may_stay(h, claims)) {
+            claims_unref(claims);
+            return;
+        }
+        h->is_counted = false; /* the WebSocket is, in its place */
+        if (h->conn.paused)    /* it has waited, and the WebSocket is to be read */
             conn_resume(&h->conn);
-        ws_conn_open(h->worker, &h->conn, claims, r->headers[HTTP_H_WS_KEY],
+        ws_conn_open(h->worker, &h->conn, h->visitor, claims, r->headers[HTTP_H_WS_KEY],
                      r->headers[HTTP_H_WS_EXTENSIONS], rest, rest_len);
         return;
     }
@@ -161,6 +219,10 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
      * behind the request would be frames. */
     bool keep_alive = r->keep_alive && !r->wants_websocket;
 
+    if (h->turn_away) {
+        turn_away_at_gate(h);
+        return false;
+    }
     h->waiting = false;
     switch (api_handle(&w->api, h->roles, r, h->number, w->loop.now_s, w->loop.now_ms, &reply,
                        &claims)) {
@@ -294,6 +356,10 @@ static void on_gone(struct conn *c)
     if (h->question)
         api_go_on(&h->worker->api, h->question, false);
     slots_remove(&h->worker->http_conns, h->number);
+    if (h->is_counted)
+        gate_leave(h->worker->node->stores.gate, h->visitor);
+    if (h->turn_away)
+        h->worker->n_turned_away--;
     http_parser_fini(&h->parser);
     buf_fini(&h->stash);
     worker_conn_gone(h->worker);
@@ -340,8 +406,39 @@ struct str http_conn_not_tls(void)
                "This port speaks TLS: use https:// or wss://\n");
 }
 
-void http_conn_open(struct worker *w, int fd, unsigned roles, struct tls_context *tls)
+uint32_t http_conn_handshake(struct worker *w, uint64_t number)
 {
+    struct http_conn *h = slots_get(&w->http_conns, number);
+    assert(h);
+    if (h->again_since_ms) /* it was counted at its first try */
+        return 0;
+    return gate_take(w->node->stores.gate, LIMIT_HANDSHAKES, visitor_of(h), w->loop.now_us);
+}
+
+/* Takes the connection in, or notes how it is to be refused; false: it is not worth that. */
+static bool enter(struct http_conn *h, const struct sockaddr_storage *peer, bool tls)
+{
+    struct worker *w = h->worker;
+    struct gate *g = w->node->stores.gate;
+    h->visitor = gate_visitor(g, peer);
+    int status = gate_enter(g, h->visitor, peer);
+    if (!status) {
+        h->is_counted = true;
+    } else {
+        if (w->n_turned_away >= HTTP_TURNED_AWAY_MAX)
+            return false;
+        h->turn_away = (uint16_t)status;
+        w->n_turned_away++;
+    }
+    /* A handshake of TLS is work as well, which a refusal would take as much as the service. */
+    return !tls || !gate_take(g, LIMIT_HANDSHAKES, h->visitor, w->loop.now_us);
+}
+
+void http_conn_open(struct worker *w, int fd, unsigned listener,
+                    const struct sockaddr_storage *peer)
+{
+    unsigned roles = w->listener_roles[listener];
+    struct tls_context *tls = w->listener_has_tls[listener] ? w->tls : NULL;
     struct http_conn *h = mem_zalloc(sizeof(*h));
     const struct conn_ops *ops = roles & API_SLAVE ? &stranger_ops : &backend_ops;
     if (conn_open(&h->conn, &w->net, fd, ops)) {
@@ -353,12 +450,15 @@ void http_conn_open(struct worker *w, int fd, unsigned roles, struct tls_context
     h->roles = roles;
     h->timer.fn = on_timer;
     h->number = slots_add(&w->http_conns, h);
-    http_parser_init(&h->parser, w->options->body_max[roles]);
     worker_conn_came(w);
     /* A handshake has as long as a request that begins at once, too. */
     h->idle_by_ms = w->loop.now_ms + w->options->request_ms[roles];
     rearm(h);
-    if (tls && conn_secure(&h->conn, tls))
+    bool stays_out = !enter(h, peer, tls);
+    /* Who is refused anyway need not send the body first. */
+    http_parser_init(&h->parser, h->turn_away ? 0 : w->options->body_max[roles],
+                     w->options->headers_max);
+    if (stays_out || (tls && conn_secure(&h->conn, tls)))
         conn_close(&h->conn);
 }
 

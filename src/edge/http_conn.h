@@ -3,14 +3,18 @@
 #define EDGE_HTTP_CONN_H
 #include "edge/worker.h"
 
-/* Takes over fd, for the routes of `roles`. With `tls` it speaks TLS; NULL: plain HTTP. */
-void http_conn_open(struct worker *w, int fd, unsigned roles, struct tls_context *tls);
+/* Takes over fd, which `peer` opened at the worker's listener of that place. */
+void http_conn_open(struct worker *w, int fd, unsigned listener,
+                    const struct sockaddr_storage *peer);
 
 /* The answer to plain HTTP where TLS is expected. */
 struct str http_conn_not_tls(void);
 
 /* The late answer of call `number`, if the connection still lives. */
 void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply *r);
+
+/* One more handshake of whoever makes call `number`, see struct api. */
+uint32_t http_conn_handshake(struct worker *w, uint64_t number);
 
 /* A piece of a long one, see struct api. */
 bool http_conn_stream(struct worker *w, uint64_t number, const struct api_reply *r,

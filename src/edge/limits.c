@@ -42,7 +42,7 @@ void limits_free(struct limits *l)
     mem_free(l);
 }
 
-/* ---- keys: 14 bits for each table, and one that is always set ---- */
+/* ---- keys: 15 bits for each table, and one that is always set ---- */
 
 static uint32_t key_of(struct str text, uint64_t seed)
 {
@@ -75,7 +75,7 @@ uint32_t limits_key_of_user(const struct limits *l, struct str app, struct str u
 
 static uint32_t cell(uint32_t key, unsigned table)
 {
-    return (table ? key >> 14 : key) % LIMITS_CELLS;
+    return (table ? key >> 15 : key) % LIMITS_CELLS;
 }
 
 /* ---- counts ---- */
@@ -107,7 +107,7 @@ bool limits_enter(struct limits *l, enum limit_count kind, uint32_t key)
     uint32_t least = UINT32_MAX;
     if (kind == LIMIT_CONNECTIONS)
         return enter_all(l);
-    if (!cells)
+    if (!cells || !key)
         return true;
     for (unsigned t = 0; t < 2; t++) {
         uint32_t before =
@@ -124,7 +124,7 @@ void limits_leave(struct limits *l, enum limit_count kind, uint32_t key)
 {
     if (kind == LIMIT_CONNECTIONS)
         atomic_fetch_sub_explicit(&l->n_all, 1, memory_order_relaxed);
-    else if (l->counts[kind])
+    else if (l->counts[kind] && key)
         leave(l->counts[kind], key);
 }
 
@@ -142,7 +142,7 @@ uint32_t limits_take(struct limits *l, enum limit_rate kind, uint32_t key, int64
 {
     time_cells *cells = l->times[kind];
     int64_t due = INT64_MAX;
-    if (!cells)
+    if (!cells || !key)
         return 0;
     const int64_t apart = 1000000 / l->o.per_s[kind], ahead = apart * (l->o.burst[kind] - 1);
     for (unsigned t = 0; t < 2; t++) {

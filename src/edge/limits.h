@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include "base/str.h"
 
-enum { LIMITS_CELLS = 16384 }; /* of one table */
+enum { LIMITS_CELLS = 32768 }; /* of one table */
 
 enum limit_count {                    /* things that are held */
                    LIMIT_CONNECTIONS, /* of all together: without a key */
@@ -38,7 +38,8 @@ struct limits;
 struct limits *limits_new(const struct limits_options *o);
 void limits_free(struct limits *l);
 
-/* What stands for an address (of IPv6 the network of 64 bits), a user, an app; never 0. */
+/* What stands for an address (of IPv6 the network of 64 bits), a user, an app; never 0. As a key 0
+ * is nobody, for whom there is no limit. */
 uint32_t limits_key_of_address(const struct limits *l, const struct sockaddr_storage *a);
 uint32_t limits_key_of_user(const struct limits *l, struct str app, struct str user);
 uint32_t limits_key_of_app(const struct limits *l, struct str app);

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "bus/cluster.h"
 #include "edge/ban_file.h"
+#include "edge/gate.h"
 #include "edge/interest.h"
 #include "net/inbox.h"
 #include "net/tls.h"
@@ -59,6 +60,7 @@ struct node_stores {           /* what all workers share; borrowed */
     struct tickets *tickets;   /* NULL: nobody here redeems any */
     struct bans *bans;         /* NULL: nobody is banned */
     struct ban_file *ban_file; /* keeps them; NULL: nothing does */
+    struct gate *gate;
 };
 
 struct node {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/http_conn.h"
+#include "edge/proxied.h"
 #include "edge/ws_conn.h"
 #include "ws/deflate.h"
 
@@ -137,6 +138,7 @@ static void begin_stop(struct worker *w)
     w->stopping = true;
     for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
         listener_close(&w->listeners[i]);
+    proxied_close_all(w);
     http_conns_drain(w);
     ws_conns_go_away(w);
     w->stop_deadline.fn = force_stop;
@@ -205,6 +207,7 @@ static void end_turn(void *ctx)
     /* What is caught up outside of a message may be too much as well. */
     ws_conns_close_slow(w);
     w->loop.busy = net_end_turn(&w->net) || kicks || matches || w->too_slow.len;
+    proxied_end_turn(w);
     if (w->stopping && !w->n_conns)
         say_served(w);
 }
@@ -222,6 +225,11 @@ static bool on_piece(void *ctx, uint64_t call, const struct api_reply *r, uint64
     return http_conn_stream(ctx, call, r, question, piece);
 }
 
+static uint32_t on_handshake(void *ctx, uint64_t call)
+{
+    return http_conn_handshake(ctx, call);
+}
+
 static enum err on_ban(void *ctx, struct str note)
 {
     struct worker *w = ctx;
@@ -230,19 +238,22 @@ static enum err on_ban(void *ctx, struct str note)
 
 /* Each listener has its own roles; the accept callback knows the worker and tells the listener by
  * its place. */
-static void on_accept(struct worker *w, unsigned i, int fd)
+static void on_accept(struct worker *w, unsigned i, int fd, const struct sockaddr_storage *peer)
 {
-    http_conn_open(w, fd, w->listener_roles[i], w->listener_has_tls[i] ? w->tls : NULL);
+    if (gate_awaits_header(w->node->stores.gate, peer))
+        proxied_open(w, fd, i, peer);
+    else
+        http_conn_open(w, fd, i, peer);
 }
 
-static void on_accept_0(void *worker, int fd)
+static void on_accept_0(void *worker, int fd, const struct sockaddr_storage *peer)
 {
-    on_accept(worker, 0, fd);
+    on_accept(worker, 0, fd, peer);
 }
 
-static void on_accept_1(void *worker, int fd)
+static void on_accept_1(void *worker, int fd, const struct sockaddr_storage *peer)
 {
-    on_accept(worker, 1, fd);
+    on_accept(worker, 1, fd, peer);
 }
 
 static enum err open_listeners(struct worker *w, struct worker_listen *listens, unsigned n)
@@ -281,6 +292,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     }
     loop_at_end(&w->loop, end_turn, w);
     net_init(&w->net, &w->loop, options->queue_messages_max, options->queue_bytes_max);
+    w->net.memory_max = options->queues_memory_max;
     w->net.not_tls = http_conn_not_tls();
     w->net.write_more = ws_conns_write_due;
     w->net.ctx = w;
@@ -294,8 +306,11 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
 
     const struct hub_host host = {w, ws_conn_deliver, ws_conn_deliver_range, ws_conn_encode,
                                   on_interest};
-    const struct hub_options hub_options = {node->id, (uint16_t)index, options->subscriptions_max,
-                                            HUB_BULK_MIN};
+    const struct hub_options hub_options = {.node = node->id,
+                                            .worker = (uint16_t)index,
+                                            .subscriptions_max = options->subscriptions_max,
+                                            .name_max = (uint32_t)options->api.name_max,
+                                            .bulk_min = HUB_BULK_MIN};
     w->hub = hub_new(&host, &hub_options);
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
@@ -308,6 +323,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
                           node->stores.bans,
                           on_late_answer,
                           on_piece,
+                          on_handshake,
                           on_ban,
                           w};
     w->tls = files->tls ? tls_context_ref(files->tls) : NULL;
@@ -353,6 +369,7 @@ void worker_free(struct worker *w)
     for (unsigned i = 0; i < WORKER_LISTENERS_MAX; i++)
         listener_close(&w->listeners[i]);
     bus_seat_free(w->seat); /* its last answers still find their connections */
+    proxied_close_all(w);
     http_conns_close(w);
     ws_conns_go_away(w);
     net_end_turns(&w->net);
@@ -360,6 +377,7 @@ void worker_free(struct worker *w)
     w->loop.now_ms += FAREWELLS_OVER_MS;
     timer_run(&w->loop.timers, w->loop.now_ms);
     net_end_turns(&w->net);
+    proxied_end_turn(w);
     net_fini(&w->net);
     uring_free(w->uring);
     matching_free(w->matching);

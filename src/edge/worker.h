@@ -23,6 +23,7 @@ struct worker_options {
     size_t message_max;          /* bytes of one message from a client */
     unsigned queue_messages_max; /* of one connection */
     size_t queue_bytes_max;
+    size_t queues_memory_max; /* of all of them in this worker */
     size_t body_max[4];       /* of a request, by the listener's roles */
     int64_t request_ms[4];    /* for a whole request to come in, by the listener's roles */
     int64_t ping_ms, pong_ms; /* a ping every ping_ms; without a pong for pong_ms it is over */
@@ -32,6 +33,7 @@ struct worker_options {
     unsigned exp_warning_s;   /* before its token is over a socket is told; 0: it is not */
     bool idle_rule;           /* a socket without a subscription is closed at its ping */
     unsigned subscriptions_max;
+    size_t headers_max; /* bytes of all headers of a request */
 };
 
 struct worker {
@@ -48,11 +50,14 @@ struct worker {
     struct listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_roles[WORKER_LISTENERS_MAX];
     bool listener_has_tls[WORKER_LISTENERS_MAX];
-    struct tls_context *tls;   /* a reference: for connections to come; NULL: no listener has TLS */
-    struct slots http_conns;   /* by the number an answer comes back with */
-    struct matching *matching; /* questions with a pattern */
-    struct kicks *kicks;       /* sockets that are to be closed */
-    struct buf too_slow;       /* the numbers of sockets that could not take a message */
+    struct tls_context *tls; /* a reference: for connections to come; NULL: no listener has TLS */
+    struct slots http_conns; /* by the number an answer comes back with */
+    struct proxied *proxied; /* connections whose proxy has not said yet whose they are, */
+    struct proxied *proxied_gone; /* and those that are done with */
+    unsigned n_turned_away;       /* connections that only hear why not */
+    struct matching *matching;    /* questions with a pattern */
+    struct kicks *kicks;          /* sockets that are to be closed */
+    struct buf too_slow;          /* the numbers of sockets that could not take a message */
     /* In a cluster: the number of the last interest that was told, and up to which one it is sure.
      */
     uint64_t told, sure;

@@ -34,6 +34,7 @@ static void leave(struct ws_conn *s)
     if (!s->joined)
         return;
     s->joined = false;
+    gate_socket_left(ws_gate(s), hub_app_of(&s->socket), hub_user_of(&s->socket));
     hub_leave(ws_worker(s)->hub, &s->socket);
 }
 
@@ -84,14 +85,31 @@ static void on_close(struct ws_conn *s, const struct ws_message *m)
     ws_close_with(s, LOG_DEBUG, code, STR_EMPTY);
 }
 
+/* What a client has us do is bounded for it, and for all of its address. */
+static bool may_command(struct ws_conn *s)
+{
+    const struct visitor v = {.address = s->address};
+    int64_t now_us = ws_worker(s)->loop.now_us;
+    const char *why = NULL;
+    if (!gate_command(ws_gate(s), &s->command_clock, now_us))
+        why = "too many commands";
+    else if (gate_take(ws_gate(s), LIMIT_COMMANDS, v, now_us))
+        why = "too many commands from your address";
+    if (why)
+        ws_close_with(s, LOG_INFO, WS_POLICY, str_of(why));
+    return !why;
+}
+
 static void on_message(struct ws_conn *s, const struct ws_message *m)
 {
     switch (m->op) {
     case WS_TEXT:
-        ws_on_text(s, m->data);
+        if (may_command(s))
+            ws_on_text(s, m->data);
         break;
     case WS_PING:
-        on_ping(s, m->data);
+        if (may_command(s))
+            on_ping(s, m->data);
         break;
     case WS_PONG:
         s->pong_by = (uint32_t)(ws_worker(s)->loop.now_ms + ws_worker(s)->options->pong_ms);
@@ -178,6 +196,7 @@ static void ping(struct ws_conn *s)
 {
     const struct worker_options *o = ws_worker(s)->options;
     s->ping_at = (uint32_t)(ws_worker(s)->loop.now_ms + o->ping_ms);
+    gate_wind(&s->command_clock, ws_worker(s)->loop.now_us);
     ws_ensure_handshake(s);
     hub_catch_up(ws_worker(s)->hub, &s->socket);
     if (conn_send(&s->conn, ws_worker(s)->ping))
@@ -238,6 +257,7 @@ static void on_gone(struct conn *c)
     leave(s);
     timer_stop(&ws_worker(s)->loop.timers, &s->timer);
     ws_reader_fini(&s->reader);
+    gate_leave(ws_gate(s), (struct visitor){.address = s->address});
     worker_conn_gone(ws_worker(s));
     mem_free(s);
 }
@@ -248,14 +268,17 @@ static const struct conn_ops ops = {.read_max = CONN_READ_STRANGER,
                                     .on_drained = on_drained,
                                     .on_gone = on_gone};
 
-void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, struct str key,
-                  struct str offers, char *rest, size_t rest_len)
+void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor,
+                  struct claims *claims, struct str key, struct str offers, char *rest,
+                  size_t rest_len)
 {
     struct str extensions = w->options->deflate_min ? ws_deflate_answer(offers) : STR_EMPTY;
     struct ws_conn *s = mem_zalloc(sizeof(*s));
     conn_move(&s->conn, from, &ops);
     s->timer.fn = on_timer;
     ws_reader_init(&s->reader);
+    s->address = visitor.address;
+    s->command_clock = gate_clock(w->loop.now_us);
     s->ping_at = (uint32_t)(w->loop.now_ms + w->options->ping_ms);
     s->pong_by = (uint32_t)(w->loop.now_ms + w->options->pong_ms);
     worker_conn_came(w);

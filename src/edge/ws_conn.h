@@ -3,11 +3,13 @@
 #define EDGE_WS_CONN_H
 #include "edge/worker.h"
 
-/* The connection behind `from` becomes a WebSocket for `claims` (a reference is taken over);
- * `key` is what the client sent as Sec-WebSocket-Key, `offers` as Sec-WebSocket-Extensions, `rest`
- * what it sent after the handshake. */
-void ws_conn_open(struct worker *w, struct conn *from, struct claims *claims, struct str key,
-                  struct str offers, char *rest, size_t rest_len);
+/* The connection behind `from` becomes a WebSocket for `claims` (a reference is taken over), which
+ * leaves the gate for `visitor` and the claims' user when it ends; `key` is what the client sent as
+ * Sec-WebSocket-Key, `offers` as Sec-WebSocket-Extensions, `rest` what it sent after the handshake.
+ */
+void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor,
+                  struct claims *claims, struct str key, struct str offers, char *rest,
+                  size_t rest_len);
 
 /* The hub's host functions. */
 void ws_conn_deliver(void *worker, struct hub_socket *s, struct blob *b, bool bulk);

@@ -17,6 +17,8 @@ struct ws_conn {
     struct held *held;         /* replies that wait; NULL: none do */
     uint32_t ping_at, pong_by; /* low bits of the millisecond */
     uint64_t token;            /* the hash of its jti; 0: it had none */
+    uint32_t address;          /* struct visitor */
+    uint32_t command_clock;    /* gate_command */
     uint32_t ends_s;           /* unix second at which its token is over; 0: nobody asks */
     bool joined, is_slow, got_close;
     bool is_warned; /* of that end */
@@ -26,6 +28,11 @@ struct ws_conn {
 static inline struct worker *ws_worker(const struct ws_conn *s)
 {
     return container_of(s->conn.net, struct worker, net);
+}
+
+static inline struct gate *ws_gate(const struct ws_conn *s)
+{
+    return ws_worker(s)->node->stores.gate;
 }
 
 /* An encoder's number: a dialect, and whether messages are compressed. */

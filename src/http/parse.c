@@ -20,6 +20,7 @@ static const struct {
     [HTTP_H_WS_VERSION] = NAME("sec-websocket-version"),
     [HTTP_H_WS_EXTENSIONS] = NAME("sec-websocket-extensions"),
     [HTTP_H_TRANSFER_ENCODING] = NAME("transfer-encoding"),
+    [HTTP_H_FORWARDED_FOR] = NAME("x-forwarded-for"),
 #undef NAME
 };
 
@@ -63,7 +64,7 @@ static int on_url(llhttp_t *l, const char *at, size_t len)
 static int count_header_bytes(struct http_parser *p, size_t len)
 {
     p->headers_bytes += len;
-    return p->headers_bytes > HTTP_HEADERS_MAX ? refuse(p, 431) : 0;
+    return p->headers_bytes > p->headers_max ? refuse(p, 431) : 0;
 }
 
 static int on_header_field(llhttp_t *l, const char *at, size_t len)
@@ -79,6 +80,21 @@ static int on_header_field(llhttp_t *l, const char *at, size_t len)
         p->name_len++;
     }
     return count_header_bytes(p, len);
+}
+
+/* A further line of a list: what is kept of it moves to where more can follow. */
+static void go_on_with(struct http_parser *p, int8_t header)
+{
+    uint32_t at = p->kept[header].at, len = p->kept[header].len;
+    p->kept[header].at = (uint32_t)p->text.len;
+    p->kept[header].len = 0;
+    p->current = header;
+    if (len >= HTTP_FORWARDED_MAX)
+        return;
+    buf_reserve(&p->text, len + 1);
+    buf_add(&p->text, p->text.p + at, len);
+    buf_char(&p->text, ',');
+    p->kept[header].len = len + 1;
 }
 
 /* The name is whole: which one is it? */
@@ -105,6 +121,8 @@ static int begin_value(struct http_parser *p)
             p->kept[i].at = (uint32_t)p->text.len;
             p->kept[i].len = 0;
             p->current = i;
+        } else if (i == HTTP_H_FORWARDED_FOR) {
+            go_on_with(p, i);
         }
     }
     return 0;
@@ -254,10 +272,11 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_message_complete,
 };
 
-void http_parser_init(struct http_parser *p, size_t body_max)
+void http_parser_init(struct http_parser *p, size_t body_max, size_t headers_max)
 {
     memset(p, 0, sizeof(*p));
     p->body_max = body_max;
+    p->headers_max = headers_max;
     p->complete = true; /* idle */
     llhttp_init(&p->llhttp, HTTP_REQUEST, &settings);
     p->llhttp.data = p;

@@ -14,13 +14,14 @@ enum {
     /* Bytes of the request target: 414. A token stands in the query of the handshake, and it may be
      * a JWT of 64 KiB or a ticket as long: the rest is for the path. */
     HTTP_TARGET_MAX = 80 * 1024,
-    HTTP_HEADERS_MAX = 32 * 1024, /* bytes of all header names and values: 431 */
-    HTTP_HEADERS_N_MAX = 100,     /* header lines: 431 */
+    HTTP_HEADERS_N_MAX = 100,  /* header lines: 431 */
+    HTTP_FORWARDED_MAX = 1024, /* bytes of X-Forwarded-For; of more lines the last count */
 };
 
 enum http_method { HTTP_M_OTHER, HTTP_M_GET, HTTP_M_HEAD, HTTP_M_POST, HTTP_M_OPTIONS };
 
-/* The headers that are kept; of several lines of one name the first counts. */
+/* The headers that are kept; of several lines of one name the first counts, but for
+ * X-Forwarded-For: that is one list, in however many lines (RFC 9110 section 5.3). */
 enum http_header {
     HTTP_H_HOST,
     HTTP_H_CONTENT_TYPE,
@@ -32,6 +33,7 @@ enum http_header {
     HTTP_H_WS_VERSION,
     HTTP_H_WS_EXTENSIONS,
     HTTP_H_TRANSFER_ENCODING,
+    HTTP_H_FORWARDED_FOR,
     HTTP_H_N
 };
 
@@ -50,7 +52,7 @@ struct http_parser {
     struct buf text;      /* target and header values */
     struct buf body_part; /* a body that came in pieces */
     struct str body_span; /* a body that lies whole in the input of this call */
-    size_t body_max, headers_bytes;
+    size_t body_max, headers_max, headers_bytes;
     uint32_t target_len;
     struct {
         uint32_t at, len;
@@ -65,7 +67,8 @@ struct http_parser {
     struct http_request request;
 };
 
-void http_parser_init(struct http_parser *p, size_t body_max);
+/* `headers_max`: bytes of all header names and values (431). */
+void http_parser_init(struct http_parser *p, size_t body_max, size_t headers_max);
 void http_parser_fini(struct http_parser *p);
 
 /* Reads on in `data`; *used says how far. ERR_OK: p->request is whole, its spans are valid until

@@ -125,7 +125,8 @@ enum err hub_subscribe(struct hub *h, struct hub_socket *s, struct str channel)
 {
     if (!grants_allow(s->grants, channel))
         return ERR_DENIED;
-    if (s->n_subs >= h->options.subscriptions_max && !hub_is_subscribed(s, channel))
+    if (channel.len > h->options.name_max ||
+        (s->n_subs >= h->options.subscriptions_max && !hub_is_subscribed(s, channel)))
         return ERR_LIMIT;
     subscribe(h, s, channel);
     return ERR_OK;
@@ -151,6 +152,8 @@ enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str chann
     for (; names_next(&rest, &name); n++) {
         if (!grants_allow(s->grants, name))
             return ERR_DENIED;
+        if (name.len > h->options.name_max)
+            return ERR_LIMIT;
     }
     /* All or nothing is decided before the first change; counting what is new only near the limit.
      */

@@ -255,13 +255,18 @@ static void flush(struct conn *c)
     after_writing(c);
 }
 
+bool net_is_short(const struct net *n)
+{
+    return n->memory_max && n->queues.bytes + (size_t)blob_bytes_held() > n->memory_max;
+}
+
 static bool over_limit(const struct conn *c, const struct blob_range *r)
 {
-    if (c->ops->bounds_itself)
-        return false;
-    /* A single message over the byte limit may pass when nothing else waits. */
-    return queued(c) >= c->net->queue_messages_max ||
-           (c->first && c->queued_bytes + (size_t)(r->to - r->from) > c->net->queue_bytes_max);
+    if (c->ops->bounds_itself || !c->first)
+        return false; /* a single message over the byte limit may pass when nothing else waits */
+    size_t bytes = c->queued_bytes + (size_t)(r->to - r->from);
+    return queued(c) >= c->net->queue_messages_max || bytes > c->net->queue_bytes_max ||
+           (bytes > NET_SHORT_BYTES && net_is_short(c->net));
 }
 
 static enum err send_by(struct conn *c, const struct blob_range *r, enum conn_list list)

@@ -36,6 +36,8 @@ enum {
         16384, /* what a stranger's connection has read at once, all to be handled */
     CONN_FAREWELL_STEP_MS = 1000, /* how often an ending connection with output is looked at */
     CONN_IOV = 256,               /* blobs in one gathered write */
+    /* What each connection may have waiting once all queues together have net->memory_max. */
+    NET_SHORT_BYTES = 64 * 1024,
     /* Input thrown away after conn_finish, before giving up: a client may be in the middle of a
      * body when its refusal comes, and would lose the answer to a reset. */
     CONN_LINGER_BYTES = 64 << 20,
@@ -104,6 +106,7 @@ struct net {
     struct str not_tls;          /* the last word for who speaks plain HTTP where TLS is expected */
     unsigned queue_messages_max; /* blobs one connection may have waiting */
     size_t queue_bytes_max;
+    size_t memory_max; /* of all queues together; 0: no limit */
     char read_buffer[CONN_READ_BYTES];
 };
 
@@ -129,6 +132,10 @@ void net_init(struct net *n, struct loop *loop, unsigned queue_messages_max,
               size_t queue_bytes_max);
 void net_fini(struct net *n); /* after every connection is gone */
 
+/* Whether all queues together have the memory that they may have (queue_messages_max and
+ * queue_bytes_max are of one connection). */
+bool net_is_short(const struct net *n);
+
 /* The turn's end: writes what was gathered, of what goes to many a slice (net->slice connections,
  * about NET_SLICE_BYTES), or some, and lets go of what was closed. True: some of that is left, for
  * the next turn. */
@@ -144,7 +151,8 @@ enum err conn_open(struct conn *c, struct net *n, int fd, const struct conn_ops 
 enum err conn_secure(struct conn *c, struct tls_context *context);
 
 /* Queues a blob (a reference is taken). ERR_FULL: the queue would pass its limit in messages or
- * bytes, even after writing what the kernel takes right now; nothing was queued. After
+ * bytes (a lesser one while all queues together have net->memory_max), even after writing what the
+ * kernel takes right now; nothing was queued. After
  * conn_finish or conn_close output is dropped (ERR_OK). */
 enum err conn_send(struct conn *c, struct blob *b);
 enum err conn_send_bytes(struct conn *c, struct str bytes); /* copies */

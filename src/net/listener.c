@@ -111,7 +111,9 @@ static void on_ready(struct io *io, uint32_t events)
     (void)events;
     struct listener *l = container_of(io, struct listener, io);
     for (int i = 0; i < LISTENER_BURST; i++) {
-        int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof(peer);
+        int fd = accept4(io->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 /* The backlog keeps who waits; asking again at once would only burn CPU. */
@@ -126,7 +128,7 @@ static void on_ready(struct io *io, uint32_t events)
         }
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        l->accepted(l->ctx, fd);
+        l->accepted(l->ctx, fd, &peer);
     }
 }
 

@@ -31,8 +31,8 @@ bool address_is_loopback(const struct address *a); /* 127.0.0.0/8, also in IPv6,
  * server steal half of the first one's connections in silence. */
 enum err address_probe(const struct address *a);
 
-/* Takes over fd (non-blocking, TCP_NODELAY set). */
-typedef void accept_fn(void *ctx, int fd);
+/* Takes over fd (non-blocking, TCP_NODELAY set); `peer` is whom it is from. */
+typedef void accept_fn(void *ctx, int fd, const struct sockaddr_storage *peer);
 
 struct listener {
     struct io io;

@@ -117,12 +117,16 @@ static struct str cut_last(struct str *list)
     return str_trim(last);
 }
 
-struct sockaddr_storage networks_client(const struct networks *trusted,
-                                        const struct sockaddr_storage *peer, struct str forwarded)
+bool networks_forwarded(const struct networks *trusted, struct str forwarded,
+                        struct sockaddr_storage *out)
 {
-    struct sockaddr_storage client = *peer, next;
-    while (networks_have(trusted, &client) && forwarded.len &&
-           networks_read_address(&next, cut_last(&forwarded)))
-        client = next;
-    return client;
+    struct sockaddr_storage next;
+    bool any = false;
+    while (forwarded.len && networks_read_address(&next, cut_last(&forwarded))) {
+        *out = next;
+        any = true;
+        if (!networks_have(trusted, &next))
+            break;
+    }
+    return any;
 }

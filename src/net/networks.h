@@ -23,11 +23,11 @@ enum err networks_add(struct networks *n, struct str list);
 /* Of another family than IP: never. */
 bool networks_have(const struct networks *n, const struct sockaddr_storage *address);
 
-/* Whose request it is that came from `peer` with this value of X-Forwarded-For: going from the end
- * (each proxy adds whom it heard it from) the first that is not trusted. `peer` itself when that is
- * not trusted, or when the list says nothing readable from there on. */
-struct sockaddr_storage networks_client(const struct networks *trusted,
-                                        const struct sockaddr_storage *peer, struct str forwarded);
+/* Whose request it is that a trusted proxy brings with this value of X-Forwarded-For: going from
+ * the end (each proxy adds whom it heard it from) the first that is not trusted, or the last that
+ * is readable. False: none is. */
+bool networks_forwarded(const struct networks *trusted, struct str forwarded,
+                        struct sockaddr_storage *out);
 
 /* "1.2.3.4" or "::1". */
 bool networks_read_ip(struct sockaddr_storage *out, struct str text);

@@ -11,6 +11,11 @@ void outq_pool_fini(struct outq_pool *p)
     }
 }
 
+static size_t size_of(uint32_t cap)
+{
+    return sizeof(struct outq) + cap * sizeof(struct blob_range);
+}
+
 static struct outq *make(struct outq_pool *p)
 {
     struct outq *q = p->spare;
@@ -18,15 +23,17 @@ static struct outq *make(struct outq_pool *p)
         p->spare = q->next_spare;
         p->n_spare--;
     } else {
-        q = mem_alloc(sizeof(*q) + CAP_MIN * sizeof(q->ranges[0]));
+        q = mem_alloc(size_of(CAP_MIN));
         q->cap = CAP_MIN;
     }
+    p->bytes += size_of(CAP_MIN);
     q->head = q->n = 0;
     return q;
 }
 
 static void give_back(struct outq_pool *p, struct outq *q)
 {
+    p->bytes -= size_of(q->cap);
     if (q->cap == CAP_MIN && p->n_spare < SPARE_MAX) {
         q->next_spare = p->spare;
         p->spare = q;
@@ -36,10 +43,11 @@ static void give_back(struct outq_pool *p, struct outq *q)
     }
 }
 
-static void grow(struct outq **q)
+static void grow(struct outq_pool *p, struct outq **q)
 {
     struct outq *old = *q;
-    struct outq *bigger = mem_alloc(sizeof(*old) + 2ul * old->cap * sizeof(old->ranges[0]));
+    struct outq *bigger = mem_alloc(size_of(2 * old->cap));
+    p->bytes += size_of(2 * old->cap) - size_of(old->cap);
     bigger->cap = 2 * old->cap;
     bigger->head = 0;
     bigger->n = old->n;
@@ -54,7 +62,7 @@ void outq_push(struct outq_pool *p, struct outq **q, struct blob_range r)
     if (!*q)
         *q = make(p);
     else if ((*q)->n == (*q)->cap)
-        grow(q);
+        grow(p, q);
     *outq_at(*q, (*q)->n++) = r;
 }
 

@@ -14,6 +14,7 @@ struct outq {
 struct outq_pool { /* one thread's; zeroed is empty */
     struct outq *spare;
     unsigned n_spare;
+    size_t bytes; /* memory of the queues that are in use */
 };
 
 void outq_pool_fini(struct outq_pool *p);

@@ -222,8 +222,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len > INPUT_MAX)
         return 0;
     const struct hub_host host = {NULL, deliver, deliver_range, encode, interest};
-    const struct hub_options options = {
-        .node = 1, .subscriptions_max = SUBSCRIPTIONS_MAX, .bulk_min = HUB_BULK_MIN};
+    const struct hub_options options = {.node = 1,
+                                        .subscriptions_max = SUBSCRIPTIONS_MAX,
+                                        .name_max = 1024,
+                                        .bulk_min = HUB_BULK_MIN};
     hub = hub_new(&host, &options);
     join(0, "ann", "*;", "cmd;");
     join(1, "ann", "a;b;ch*;*x*;", "");

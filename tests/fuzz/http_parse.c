@@ -14,7 +14,7 @@ enum {
     REPEATED = 256, /* for each one of the count */
     /* What is kept of one request; a buf has up to twice as much room, and the allocator may
      * hold the old one beside the new. */
-    HELD_MAX = 4 * (HTTP_TARGET_MAX + HTTP_HEADERS_MAX + BODY_MAX),
+    HELD_MAX = 4 * (HTTP_TARGET_MAX + HEADERS_MAX + BODY_MAX),
 };
 
 static void expand(struct buf *out, struct str recipe)

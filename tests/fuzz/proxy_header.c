@@ -21,9 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     /* The same bytes as X-Forwarded-For, and as a list of networks. */
     struct networks n = {.n = 0};
-    struct sockaddr_storage peer = {.ss_family = AF_INET};
+    struct sockaddr_storage client;
     networks_add(&n, STR("0.0.0.0/0"));
-    networks_client(&n, &peer, bytes);
+    networks_forwarded(&n, bytes, &client);
     networks_add(&n, bytes);
     return 0;
 }

@@ -4,6 +4,8 @@
 #include "http/parse.h"
 #include <stdlib.h>
 
+enum { HEADERS_MAX = 32 * 1024 };
+
 struct http_story {
     struct http_parser parser;
     struct buf text; /* what came out so far */
@@ -15,7 +17,7 @@ struct http_story {
 static inline void http_story_init(struct http_story *s, size_t body_max)
 {
     *s = (struct http_story){.text = BUF_INIT};
-    http_parser_init(&s->parser, body_max);
+    http_parser_init(&s->parser, body_max, HEADERS_MAX);
 }
 
 static inline void http_story_fini(struct http_story *s)
@@ -31,10 +33,10 @@ static inline void http_story_request(struct http_story *s)
     static const struct {
         enum http_header header;
         const char *name;
-    } told[] = {{HTTP_H_HOST, "host"},         {HTTP_H_CONTENT_TYPE, "type"},
-                {HTTP_H_EXPECT, "expect"},     {HTTP_H_ORIGIN, "origin"},
-                {HTTP_H_UPGRADE, "upgrade"},   {HTTP_H_WS_KEY, "key"},
-                {HTTP_H_WS_VERSION, "version"}};
+    } told[] = {{HTTP_H_HOST, "host"},          {HTTP_H_CONTENT_TYPE, "type"},
+                {HTTP_H_EXPECT, "expect"},      {HTTP_H_ORIGIN, "origin"},
+                {HTTP_H_UPGRADE, "upgrade"},    {HTTP_H_WS_KEY, "key"},
+                {HTTP_H_WS_VERSION, "version"}, {HTTP_H_FORWARDED_FOR, "forwarded"}};
     const struct http_request *r = &s->parser.request;
     buf_printf(&s->text, "%s ", methods[r->method]);
     buf_str(&s->text, r->path);

@@ -47,6 +47,7 @@ export function request(to, method, path, options = {}) {
       ...to.tls,
       host: to.host,
       port: to.port,
+      localAddress: to.localAddress,
       method,
       path: query(path, options.query),
       headers,

@@ -6,9 +6,9 @@ import tls from 'node:tls';
 import { within } from './wait.mjs';
 
 export class Raw {
-  static async connect({ host, port, tls: tlsOptions }) {
+  static async connect({ host, port, localAddress, tls: tlsOptions }) {
     // Half open: the end of our side is the test's decision.
-    const options = { host, port, allowHalfOpen: true, noDelay: true };
+    const options = { host, port, localAddress, allowHalfOpen: true, noDelay: true };
     const socket = tlsOptions ? tls.connect({ ...options, ...tlsOptions }) : net.connect(options);
     const raw = new Raw(socket);
     await within(
@@ -18,6 +18,18 @@ export class Raw {
       }),
       `a connection to ${host}:${port}`,
     );
+    return raw;
+  }
+
+  /** TLS from now on, over what was a plain connection. */
+  static async secure(plain, options) {
+    plain.socket.removeAllListeners();
+    const socket = tls.connect({ socket: plain.socket, ...options });
+    const raw = new Raw(socket);
+    await within(new Promise((resolve, reject) => {
+      socket.once('secureConnect', resolve);
+      socket.once('error', reject);
+    }), 'a TLS handshake');
     return raw;
   }
 

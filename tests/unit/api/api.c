@@ -169,6 +169,15 @@ static bool stream(void *ctx, uint64_t call, const struct api_reply *r, uint64_t
     return true;
 }
 
+static uint32_t wait_ms; /* that handshakes are told to wait */
+
+static uint32_t handshake(void *ctx, uint64_t call)
+{
+    assert_ptr_equal(ctx, &answered);
+    assert_int_not_equal(call, 0);
+    return wait_ms;
+}
+
 static unsigned n_banned;
 
 static enum err take_ban(void *ctx, struct str note)
@@ -230,13 +239,19 @@ static int set_up(void **unused)
     if (inbox_new(&inbox, 16) || loop_init(&loop, inbox, read_letter, NULL) ||
         tickets_new_local(&api.tickets, 4))
         return -1;
-    api.options = (struct api_options){
-        .slave_prefix = STR("/gcs"), .master_prefix = STR("/api"), .json_bodies = true};
+    api.options = (struct api_options){.slave_prefix = STR("/gcs"),
+                                       .master_prefix = STR("/api"),
+                                       .json_bodies = true,
+                                       .name_max = 5000,
+                                       .payload_max = 1 << 20,
+                                       .batch_max = 50};
     api.bus = bus_seat_new(&backend, &loop, 3);
     api.answer = answer;
     api.stream = stream;
     api.ban = take_ban;
+    api.handshake = handshake;
     n_banned = 0;
+    wait_ms = 0;
     api.bans = bans_new();
     memset(&streamed, 0, sizeof streamed);
     streamed.n_left = UINT32_MAX;
@@ -1054,15 +1069,69 @@ static void limits_batches(void **unused)
     for (unsigned more = 0; more <= 1; more++) {
         struct buf batch = BUF_INIT;
         char expected[60];
-        for (unsigned i = 0; i < API_BATCH_MAX + more; i++)
+        for (unsigned i = 0; i < api.options.batch_max + more; i++)
             buf_str(&batch, i ? STR(",{}") : STR("[{}"));
         buf_str(&batch, STR("]"));
-        snprintf(expected, sizeof expected, "200 json {\"total\":10000,\"cap\":%zu}", batch.len);
+        snprintf(expected, sizeof expected, "200 json {\"total\":50,\"cap\":%zu}", batch.len);
         buf_char(&batch, 0);
         expect_batch(batch.p, more ? "413 text batch_data has too many elements" : expected);
         buf_fini(&batch);
     }
-    assert_int_equal(bus.n, API_BATCH_MAX);
+    assert_int_equal(bus.n, api.options.batch_max);
+}
+
+static void limits_names_and_data(void **unused)
+{
+    (void)unused;
+    struct buf url = BUF_INIT, name = BUF_INIT, text = BUF_INIT;
+    static const char *const paths[] = {"/api/push/app/%s/e", "/api/push/app/c/%s",
+                                        "/api/push/%s/c/e", "/api/push/user/app/%s",
+                                        "/api/reload/channel/user/app/%s"};
+    bus.quiet = true;
+    api.options.name_max = 64;
+    for (unsigned i = 0; i < api.options.name_max + 1; i++)
+        buf_char(&name, 'n');
+    buf_char(&name, 0);
+    for (unsigned i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char target[200];
+        buf_clear(&url);
+        buf_str(&url, STR("POST "));
+        snprintf(target, sizeof target, paths[i], name.p);
+        buf_str(&url, str_of(target));
+        buf_char(&url, 0);
+        expect_form(url.p, "data=1", "413 text a name is longer than 64 bytes\n");
+    }
+    buf_printf(&text, "[{\"channel\":\"a\",\"data\":1},{\"channel\":\"%s\",\"data\":1}]", name.p);
+    expect_batch(text.p, "413 text a name in batch_data is longer than 64 bytes\n");
+    buf_clear(&text);
+    /* 64 bytes, however they are written. */
+    buf_printf(&text, "[{\"channel\":\"\\u006e%s\",\"data\":1}]", name.p + 2);
+    expect_batch(text.p, "200 json {\"total\":1,\"cap\":94}");
+    assert_int_equal(bus.n, 1);
+
+    api.options.payload_max = 5;
+    expect_form("POST /api/push/app/c/e", "data=123456", "413 text data is longer than 5 bytes\n");
+    expect_form("POST /api/push/user/app/u", "data=123456",
+                "413 text data is longer than 5 bytes\n");
+    expect_batch("[{\"channel\":\"a\",\"data\":123456}]",
+                 "413 text data in batch_data is longer than 5 bytes\n");
+    assert_int_equal(bus.n, 1);
+    buf_fini(&url);
+    buf_fini(&name);
+    buf_fini(&text);
+}
+
+static void refuses_hasty_handshakes(void **unused)
+{
+    (void)unused;
+    wait_ms = 1001;
+    expect("POST /gcs/auth",
+           "429 text Access-Control-Allow-Origin: *\r\nRetry-After: 2\r\nX-Content-Type-Options: "
+           "nosniff\r\ntoo many handshakes from your address, try again\n");
+    expect("GET /gcs/ws/app?token=a.b.c",
+           "429 text Retry-After: 2\r\nX-Content-Type-Options: nosniff\r\ntoo many handshakes from "
+           "your address, try again\n");
+    expect("GET /gcs/ping", "200 text pong");
 }
 
 /* A push of several messages is sent whole or not at all. */
@@ -1774,6 +1843,8 @@ int main(void)
         WITH_API(pushes_batches),
         WITH_API(refuses_wrong_batches_whole),
         WITH_API(limits_batches),
+        WITH_API(limits_names_and_data),
+        WITH_API(refuses_hasty_handshakes),
         WITH_API(sends_a_batch_whole_or_not_at_all),
         WITH_API(refuses_a_batch_with_too_long_an_element),
         WITH_API(reloads_channels),

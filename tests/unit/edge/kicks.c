@@ -57,8 +57,11 @@ static int set_up(void **unused)
 {
     (void)unused;
     const struct hub_host host = {.interest = ignore_interest};
-    const struct hub_options options = {
-        .node = 7, .worker = 3, .subscriptions_max = 100, .bulk_min = HUB_BULK_MIN};
+    const struct hub_options options = {.node = 7,
+                                        .worker = 3,
+                                        .subscriptions_max = 100,
+                                        .name_max = 1024,
+                                        .bulk_min = HUB_BULK_MIN};
     hub = hub_new(&host, &options);
     kicks = kicks_new(hub, kick, is_of_token, peers);
     memset(peers, 0, sizeof peers);

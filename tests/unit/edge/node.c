@@ -616,7 +616,8 @@ static void keeps_notes_of_tickets(void **unused)
     const struct cluster_local local = node_local(&node);
     assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, STR("nobody redeems any here")),
                      ERR_OK);
-    assert_int_equal(tickets_new_shared(&node.stores.tickets, STR("a secret of the cluster")), ERR_OK);
+    assert_int_equal(tickets_new_shared(&node.stores.tickets, STR("a secret of the cluster")),
+                     ERR_OK);
     assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, STR("what is this?")), ERR_PROTO);
     assert_int_equal(tickets_held(node.stores.tickets), 0);
     assert_int_equal(local.note(local.ctx, BUS_NOTE_TICKET, str_make(note, sizeof note - 1)),

@@ -380,21 +380,21 @@ static void limits_the_bytes_of_headers(void **unused)
             struct buf input = BUF_INIT;
             buf_str(&input, STR(GET_LINE HOST));
             buf_printf(&input, "%s: ", names[n]);
-            add_many(&input, 'v', HTTP_HEADERS_MAX - 5 - strlen(names[n]) + more);
+            add_many(&input, 'v', HEADERS_MAX - 5 - strlen(names[n]) + more);
             buf_str(&input, STR("\r\n\r\n"));
-            expect_large(buf_as_str(&input), 2 * HTTP_HEADERS_MAX + 200, more ? 431 : 0);
+            expect_large(buf_as_str(&input), 2 * HEADERS_MAX + 200, more ? 431 : 0);
             buf_fini(&input);
         }
     }
     /* What is far too long is refused before it is copied. */
     struct buf input = BUF_INIT;
     buf_str(&input, STR(GET_LINE HOST "Origin: "));
-    add_many(&input, 'v', 4 * HTTP_HEADERS_MAX);
-    expect_large(buf_as_str(&input), 2 * HTTP_HEADERS_MAX + 200, 431);
+    add_many(&input, 'v', 4 * HEADERS_MAX);
+    expect_large(buf_as_str(&input), 2 * HEADERS_MAX + 200, 431);
     buf_clear(&input);
     /* Names count as values do. */
     buf_str(&input, STR(GET_LINE HOST));
-    add_many(&input, 'n', HTTP_HEADERS_MAX - 4);
+    add_many(&input, 'n', HEADERS_MAX - 4);
     expect_large(buf_as_str(&input), 500, 431);
     buf_fini(&input);
 }
@@ -437,6 +437,24 @@ static void limits_the_body(void **unused)
     }
 }
 
+/* RFC 9110 section 5.3: of this one all lines count, as one list. */
+static void joins_who_forwarded(void **unused)
+{
+    (void)unused;
+#define FORWARDED "X-Forwarded-For: "
+    EXPECT(GET_LINE HOST FORWARDED " 1.1.1.1 \r\n\r\n", "GET /? host=h forwarded=1.1.1.1 body=\n");
+    EXPECT(GET_LINE HOST FORWARDED "1.1.1.1\r\nOrigin: o\r\nx-forwarded-for: 2.2.2.2\r\n" FORWARDED
+                                   "\r\n" FORWARDED "3.3.3.3\r\n\r\n",
+           "GET /? host=h origin=o forwarded=1.1.1.1,2.2.2.2,,3.3.3.3 body=\n");
+    /* Of very many the last ones. */
+    struct buf input = BUF_INIT;
+    buf_str(&input, STR(GET_LINE HOST FORWARDED));
+    add_many(&input, '1', HTTP_FORWARDED_MAX);
+    buf_str(&input, STR("\r\n" FORWARDED "2\r\n" FORWARDED "3\r\n\r\n"));
+    expect(buf_as_str(&input), "GET /? host=h forwarded=2,3 body=\n");
+    buf_fini(&input);
+}
+
 /* ---- memory, continue ---- */
 
 static void copies_no_whole_body(void **unused)
@@ -447,7 +465,7 @@ static void copies_no_whole_body(void **unused)
     struct http_parser p;
     size_t used;
     int status;
-    http_parser_init(&p, BODY_MAX);
+    http_parser_init(&p, BODY_MAX, HEADERS_MAX);
     assert_int_equal(http_parse(&p, text, input.len, &used, &status), ERR_OK);
     assert_ptr_equal(p.request.body.p, text + input.len - 5);
     assert_null(p.body_part.p);
@@ -470,7 +488,7 @@ static void holds_nothing_between_requests(void **unused)
     struct http_parser p;
     size_t used, held = mem_count.bytes;
     int status;
-    http_parser_init(&p, BODY_MAX);
+    http_parser_init(&p, BODY_MAX, HEADERS_MAX);
     for (size_t cut = 0; cut < input.len; cut++) {
         assert_true(http_parser_is_idle(&p));
         assert_int_equal(http_parse(&p, input.p, cut, &used, &status), ERR_AGAIN);
@@ -491,7 +509,7 @@ static bool wants_continue(const char *text)
     struct http_parser p;
     size_t used;
     int status;
-    http_parser_init(&p, BODY_MAX);
+    http_parser_init(&p, BODY_MAX, HEADERS_MAX);
     assert_int_equal(http_parse(&p, text, strlen(text), &used, &status), ERR_AGAIN);
     bool wants = http_parser_wants_continue(&p);
     assert_false(http_parser_wants_continue(&p));
@@ -527,6 +545,7 @@ int main(void)
         cmocka_unit_test(knows_which_request_is_the_last),
         cmocka_unit_test(reads_the_headers_it_keeps),
         cmocka_unit_test(takes_names_of_any_length),
+        cmocka_unit_test(joins_who_forwarded),
         cmocka_unit_test(refuses_malformed_requests),
         cmocka_unit_test(refuses_blanks_in_names),
         cmocka_unit_test(wants_one_host),

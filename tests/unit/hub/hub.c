@@ -1,4 +1,5 @@
 #include "hub/hub.h"
+#include "base/names.h"
 #include "base/mem.h"
 #include "hub_check.h"
 #include "names_text.h"
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-enum { SUBSCRIPTIONS_MAX = 6, SOCKETS = 12, NODE = 0x01020304, WORKER = 7 };
+enum { SUBSCRIPTIONS_MAX = 6, NAME_MAX_BYTES = 5000, SOCKETS = 12, NODE = 0x01020304, WORKER = 7 };
 
 /* ---- a host that notes what it is asked ---- */
 
@@ -128,6 +129,7 @@ static int set_up(void **unused)
     const struct hub_options options = {.node = NODE,
                                         .worker = WORKER,
                                         .subscriptions_max = SUBSCRIPTIONS_MAX,
+                                        .name_max = NAME_MAX_BYTES,
                                         .bulk_min = UINT32_MAX};
     memset(clients, 0, sizeof clients);
     memset(n_encoded, 0, sizeof n_encoded);
@@ -478,11 +480,11 @@ static void keeps_apps_apart(void **unused)
 static void takes_any_bytes_as_names(void **unused)
 {
     (void)unused;
-    char name[5000];
+    char name[NAME_MAX_BYTES + 1];
     memset(name, 'n', sizeof name);
     join(0, "app", "ann", "*;");
     struct str names[] = {STR(""), STR("\0"), STR("a\0b"), STR("\xff\xfe"),
-                          str_make(name, sizeof name)};
+                          str_make(name, NAME_MAX_BYTES)};
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(hub_subscribe(hub, &clients[0].socket, names[i]), ERR_OK);
         assert_true(is_interesting(hub_channel_hash(STR("app"), names[i])));
@@ -492,8 +494,18 @@ static void takes_any_bytes_as_names(void **unused)
         dispatch_bytes(MSG_CHANNEL, "app", names[i], STR("x"));
         expect_got(0, "0:channel:x;");
     }
-    dispatch_bytes(MSG_CHANNEL, "app", str_make(name, sizeof name - 1), STR("x"));
+    dispatch_bytes(MSG_CHANNEL, "app", str_make(name, NAME_MAX_BYTES - 1), STR("x"));
     expect_got(0, "");
+    /* None longer than that, by itself or among others. */
+    struct buf list = BUF_INIT;
+    names_add(&list, STR("new"));
+    names_add(&list, str_make(name, sizeof name));
+    assert_int_equal(hub_subscribe(hub, &clients[0].socket, str_make(name, sizeof name)),
+                     ERR_LIMIT);
+    assert_int_equal(hub_subscribe_all(hub, &clients[0].socket, buf_as_str(&list)), ERR_LIMIT);
+    assert_false(is_interesting(hub_channel_hash(STR("app"), STR("new"))));
+    assert_int_equal(clients[0].socket.n_subs, 5);
+    buf_fini(&list);
 }
 
 static void reaches_every_socket_of_a_user(void **unused)

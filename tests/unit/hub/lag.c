@@ -86,7 +86,8 @@ static int set_up(void **unused)
 {
     (void)unused;
     const struct hub_host host = {NULL, deliver, deliver_range, encode, interest};
-    const struct hub_options options = {.subscriptions_max = CHANNELS, .bulk_min = BULK_MIN};
+    const struct hub_options options = {
+        .subscriptions_max = CHANNELS, .name_max = 100, .bulk_min = BULK_MIN};
     memset(clients, 0, sizeof(clients));
     hub = hub_new(&host, &options);
     return 0;

@@ -25,7 +25,8 @@ static int set_up(void **unused)
 {
     (void)unused;
     const struct hub_host host = {.interest = ignore_interest};
-    const struct hub_options options = {.subscriptions_max = 100, .bulk_min = HUB_BULK_MIN};
+    const struct hub_options options = {
+        .subscriptions_max = 100, .name_max = 100, .bulk_min = HUB_BULK_MIN};
     hub = hub_new(&host, &options);
     n_sockets = 0;
     return 0;

@@ -582,6 +582,46 @@ static void knows_no_limit_for_who_bounds_itself(void **unused)
     end(o, peer);
 }
 
+/* While all queues together have their memory, those with much waiting take no more; it is counted
+ * once, however many wait for the same. */
+static void takes_less_while_memory_is_short(void **unused)
+{
+    (void)unused;
+    enum { BIG = NET_SHORT_BYTES / 2 };
+    int peers[3];
+    struct owner *o[3];
+    struct blob *b = blob_new(BIG), *small = blob_of(STR("x"));
+    memset(b->bytes, 'x', BIG);
+    net.queue_bytes_max = 1 << 30;
+    for (int i = 0; i < 3; i++)
+        o[i] = open_with(&ops, i ? &other_story : &story, &peers[i]);
+    next_sends(
+        (const struct step[]){
+            {EAGAIN, 0}, {EAGAIN, 0}, {EAGAIN, 0}, {EAGAIN, 0}, {EAGAIN, 0}, {EAGAIN, 0}},
+        6);
+    net.memory_max = 3 * BIG;
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(conn_send(&o[i]->conn, b), ERR_OK);
+    }
+    assert_false(net_is_short(&net));
+    net.memory_max = BIG;
+    assert_true(net_is_short(&net));
+    assert_int_equal(conn_send(&o[0]->conn, small), ERR_FULL);
+    /* Who has little waiting goes on. */
+    conn_drop_unsent(&o[1]->conn);
+    assert_int_equal(conn_send(&o[1]->conn, b), ERR_OK);
+    assert_int_equal(conn_send(&o[1]->conn, small), ERR_OK);
+    /* And all when there is room again. */
+    net.memory_max = 3 * BIG;
+    assert_int_equal(conn_send(&o[0]->conn, small), ERR_OK);
+    for (int i = 0; i < 3; i++)
+        end(o[i], peers[i]);
+    blob_unref(b);
+    blob_unref(small);
+    assert_int_equal(net.queues.bytes, 0);
+}
+
 static void counts_what_is_left_of_a_message(void **unused)
 {
     (void)unused;
@@ -1529,6 +1569,7 @@ int main(void)
         WITH_NET(limits_messages),
         WITH_NET(limits_bytes),
         WITH_NET(knows_no_limit_for_who_bounds_itself),
+        WITH_NET(takes_less_while_memory_is_short),
         WITH_NET(counts_what_is_left_of_a_message),
         WITH_NET(drops_what_is_not_begun),
         WITH_NET(rests_after_dropping_all),

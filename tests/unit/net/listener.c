@@ -97,8 +97,11 @@ static struct {
     unsigned n;
 } accepted;
 
-static void on_accepted(void *ctx, int fd)
+static void on_accepted(void *ctx, int fd, const struct sockaddr_storage *peer)
 {
+    const struct address from = {.sa = *peer};
+    assert_true(address_is_loopback(&from));
+    assert_int_not_equal(address_port(&from), 0);
     assert_ptr_equal(ctx, &accepted);
     assert_in_range(accepted.n, 0, ACCEPTED_MAX - 1);
     accepted.fds[accepted.n++] = fd;

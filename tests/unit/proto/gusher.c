@@ -106,8 +106,10 @@ static int set_up(void **unused)
 {
     (void)unused;
     const struct hub_host host = {NULL, deliver, deliver_range, encode, ignore_interest};
-    const struct hub_options options = {
-        .node = 1, .subscriptions_max = SUBSCRIPTIONS_MAX, .bulk_min = HUB_BULK_MIN};
+    const struct hub_options options = {.node = 1,
+                                        .subscriptions_max = SUBSCRIPTIONS_MAX,
+                                        .name_max = 1024,
+                                        .bulk_min = HUB_BULK_MIN};
     hub = hub_new(&host, &options);
     joined = false;
     host_did.outcome = ERR_OK;
