@@ -185,7 +185,7 @@ hostileTest(
 
 hostileTest(
   'patterns made to explode do not',
-  { 'receive-max-message-size': 65536 },
+  { 'receive-max-message-size': 65536, 'max-name': 65536 },
   async (server) => {
     const client = await server.login();
     await client.subscribe(...Array.from({ length: 20 }, (_, i) => `${'a'.repeat(60_000)}${i}b`));
@@ -391,7 +391,7 @@ hostileTest(
 
 hostileTest(
   'a client that sends commands and never reads the replies is closed',
-  {},
+  { 'command-rate': 0 },
   async (server) => {
     const raw = await server.rawSocket({ user: 'deaf' });
     raw.socket.pause();
