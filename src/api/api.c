@@ -247,6 +247,7 @@ enum api_outcome api_handle(struct api *a, unsigned roles, const struct http_req
         api_refuse(reply, e);
     } else {
         struct api_call c = {.api = a,
+                             .roles = roles,
                              .request = r,
                              .number = number,
                              .now_s = now_s,

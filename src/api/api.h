@@ -73,6 +73,10 @@ struct api {
     /* The call wants a JWT or a ticket to be looked at, which costs. 0: go on; or, when its peer
      * has made too many such calls, after how many milliseconds it may come again. */
     uint32_t (*handshake)(void *ctx, uint64_t call);
+    /* Whether the call comes from this very machine, and not by a proxy that said so. */
+    bool (*is_local)(void *ctx, uint64_t call);
+    /* Appends what this process counts (OpenMetrics). */
+    void (*metrics)(void *ctx, struct buf *out);
     /* A ban is in force in this process from now on. ERR_FULL: it is not. */
     enum err (*ban)(void *ctx, struct str note);
     void *ctx;
@@ -81,6 +85,7 @@ struct api {
 /* One request at one moment. */
 struct api_call {
     struct api *api;
+    unsigned roles;
     const struct http_request *request;
     uint64_t number;
     double now_s;

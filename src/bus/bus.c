@@ -22,6 +22,11 @@ void bus_seat_free(struct bus_seat *s)
     mem_free(s);
 }
 
+const struct bus_seat_stats *bus_seat_stats(const struct bus_seat *s)
+{
+    return &s->stats;
+}
+
 enum bus_state bus_state(const struct bus_seat *s)
 {
     return s->backend.state(s->backend.ctx);
@@ -36,7 +41,9 @@ static enum err publish(struct bus_seat *s, struct msg *m, bool begun)
 {
     if (msg_text_bytes(m) > bus_message_max(s))
         return ERR_LIMIT;
+    m->came_us = s->loop->now_us;
     enum err e = s->backend.publish(s->backend.ctx, m, begun, &s->scratch);
+    counter_add(e ? &s->stats.refused : &s->stats.published[m->kind], 1);
     s->published |= !e;
     return e;
 }

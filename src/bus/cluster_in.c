@@ -5,6 +5,7 @@
 static void take_msg(struct cluster *c, const struct wire *w)
 {
     struct msg *m = msg_new((enum msg_kind)w->msg_kind, w->app, w->target, w->event, w->data);
+    m->came_us = loop_clock_us();
     c->local.deliver(c->local.ctx, m);
     msg_unref(m);
 }

@@ -17,6 +17,7 @@ struct bus_seat {
     struct slots gathers;
     unsigned n_gathers, n_patterns;
     size_t bytes; /* of names and hashes that gathers hold, about */
+    struct bus_seat_stats stats;
 };
 
 /* All questions are answered: nothing more is known. */

@@ -4,6 +4,7 @@
 #define BUS_SEAT_H
 #include <stdatomic.h>
 #include "bus/bus.h"
+#include "base/counter.h"
 #include "net/loop.h"
 
 /* A question on its way: immutable, counted atomically, owns its text and pattern. */
@@ -67,6 +68,14 @@ struct bus_backend {
 /* A seat for worker `worker`, whose loop runs its deadlines. */
 struct bus_seat *bus_seat_new(const struct bus_backend *b, struct loop *loop, unsigned worker);
 void bus_seat_free(struct bus_seat *s); /* open questions are answered: nothing more is known */
+
+struct bus_seat_stats {
+    struct counter published[MSG_KINDS];
+    struct counter refused; /* messages that nobody got */
+};
+
+/* For any thread. */
+const struct bus_seat_stats *bus_seat_stats(const struct bus_seat *s);
 
 /* Something was gathered for the backend by other means: the next flush is to send it. */
 void bus_seat_gathered(struct bus_seat *s);

@@ -11,13 +11,9 @@ enum {
 };
 
 /* What is told: the counts, the rates, and the commands of one connection. */
-enum {
-    N_TOLD = LIMIT_COUNTS + LIMIT_RATES + 1,
-    TOLD_RATES = LIMIT_COUNTS,
-    TOLD_COMMANDS = N_TOLD - 1
-};
+enum { TOLD_RATES = LIMIT_COUNTS, TOLD_COMMANDS = GATE_LIMITS - 1 };
 
-static const char *const names[N_TOLD] = {
+static const char *const names[GATE_LIMITS] = {
     [LIMIT_CONNECTIONS] = "max-connections",
     [LIMIT_OF_ADDRESS] = "max-connections-per-address",
     [LIMIT_OF_USER] = "max-connections-per-user",
@@ -31,7 +27,7 @@ struct gate {
     struct gate_options o;
     struct limits *limits;
     _Atomic uint64_t refused_commands;
-    _Atomic int64_t told_s[N_TOLD]; /* the second of the last line in the log */
+    _Atomic int64_t told_s[GATE_LIMITS]; /* the second of the last line in the log */
 };
 
 struct gate *gate_new(const struct gate_options *o)
@@ -50,14 +46,14 @@ void gate_free(struct gate *g)
     mem_free(g);
 }
 
-const struct limits *gate_limits(const struct gate *g)
-{
-    return g->limits;
-}
-
 /* ---- the log ---- */
 
-static uint64_t refused(const struct gate *g, unsigned what)
+const char *gate_limit_name(unsigned limit)
+{
+    return names[limit];
+}
+
+uint64_t gate_refused(const struct gate *g, unsigned what)
 {
     if (what < LIMIT_COUNTS)
         return limits_refused_count(g->limits, (enum limit_count)what);
@@ -79,7 +75,7 @@ static void tell(struct gate *g, unsigned what, const struct sockaddr_storage *p
     if (peer)
         address_write(text, &(struct address){.sa = *peer, .len = sizeof(*peer)});
     LOG(LOG_WARN, "limit_met", LOG_CSTR("limit", names[what]),
-        LOG_INT("refused", (int64_t)refused(g, what)), LOG_CSTR("peer", text));
+        LOG_INT("refused", (int64_t)gate_refused(g, what)), LOG_CSTR("peer", text));
 }
 
 /* ---- addresses ---- */

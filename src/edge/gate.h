@@ -60,6 +60,9 @@ void gate_wind(uint32_t *clock, int64_t now_us);
 /* One more command; false: that is too many. */
 bool gate_command(struct gate *g, uint32_t *clock, int64_t now_us);
 
-const struct limits *gate_limits(const struct gate *g);
+/* Each limit by its number, 0 to GATE_LIMITS - 1: its option, and how often it has refused. */
+enum { GATE_LIMITS = LIMIT_COUNTS + LIMIT_RATES + 1 };
+const char *gate_limit_name(unsigned limit);
+uint64_t gate_refused(const struct gate *g, unsigned limit);
 
 #endif

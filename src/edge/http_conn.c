@@ -26,6 +26,7 @@ struct http_conn {
     int64_t again_since_ms; /* the first try of a request that is handled again; 0: none is */
     unsigned roles;
     struct visitor visitor;
+    bool is_from_here;  /* this machine */
     bool is_counted;    /* at the gate; if not: */
     uint16_t turn_away; /* the status with which it is refused */
     /* For a late answer, or to be handled again: nothing else is read meanwhile. */
@@ -73,6 +74,13 @@ static void finish(struct http_conn *h)
 
 /* ---- replies ---- */
 
+static void count_reply(struct http_conn *h, const struct api_reply *r)
+{
+    unsigned class = (unsigned)r->status / 100;
+    assert(class < WORKER_REPLY_CLASSES);
+    counter_add(&h->worker->stats.replies[class], 1);
+}
+
 static void send_reply(struct http_conn *h, const struct api_reply *r, bool head_only,
                        bool keep_alive)
 {
@@ -83,6 +91,7 @@ static void send_reply(struct http_conn *h, const struct api_reply *r, bool head
                                      .extra = buf_as_str(&r->extra),
                                      .keep_alive = keep_alive,
                                      .head_only = head_only};
+    count_reply(h, r);
     http_reply_write(out, &reply, h->worker->loop.now_s);
     conn_send_bytes(&h->conn, buf_as_str(out)); /* never full: see must_wait */
     if (!keep_alive)
@@ -415,12 +424,19 @@ uint32_t http_conn_handshake(struct worker *w, uint64_t number)
     return gate_take(w->node->stores.gate, LIMIT_HANDSHAKES, visitor_of(h), w->loop.now_us);
 }
 
+bool http_conn_is_local(struct worker *w, uint64_t number)
+{
+    const struct http_conn *h = slots_get(&w->http_conns, number);
+    return h && h->is_from_here && !h->parser.request.headers[HTTP_H_FORWARDED_FOR].p;
+}
+
 /* Takes the connection in, or notes how it is to be refused; false: it is not worth that. */
 static bool enter(struct http_conn *h, const struct sockaddr_storage *peer, bool tls)
 {
     struct worker *w = h->worker;
     struct gate *g = w->node->stores.gate;
     h->visitor = gate_visitor(g, peer);
+    h->is_from_here = address_is_loopback(&(struct address){.sa = *peer});
     int status = gate_enter(g, h->visitor, peer);
     if (!status) {
         h->is_counted = true;
@@ -451,6 +467,7 @@ void http_conn_open(struct worker *w, int fd, unsigned listener,
     h->timer.fn = on_timer;
     h->number = slots_add(&w->http_conns, h);
     worker_conn_came(w);
+    counter_add(&w->stats.accepted, 1);
     /* A handshake has as long as a request that begins at once, too. */
     h->idle_by_ms = w->loop.now_ms + w->options->request_ms[roles];
     rearm(h);
@@ -482,6 +499,7 @@ static void begin_stream(struct http_conn *h, const struct api_reply *r, struct 
                                      .chunked = !h->is_http_1_0,
                                      .unbounded = h->is_http_1_0,
                                      .head_only = h->head_only};
+    count_reply(h, r);
     http_reply_write(out, &reply, h->worker->loop.now_s);
 }
 

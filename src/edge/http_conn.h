@@ -16,6 +16,8 @@ void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply 
 /* One more handshake of whoever makes call `number`, see struct api. */
 uint32_t http_conn_handshake(struct worker *w, uint64_t number);
 
+bool http_conn_is_local(struct worker *w, uint64_t number);
+
 /* A piece of a long one, see struct api. */
 bool http_conn_stream(struct worker *w, uint64_t number, const struct api_reply *r,
                       uint64_t question, enum api_piece piece);

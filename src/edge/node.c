@@ -7,7 +7,7 @@
 
 enum err node_init(struct node *n, unsigned n_workers)
 {
-    *n = (struct node){.n_workers = n_workers};
+    *n = (struct node){.n_workers = n_workers, .began_s = time(NULL)};
     if (getrandom(&n->id, sizeof(n->id), 0) < 0)
         return ERR_SYS;
     n->interest = interest_new();

@@ -66,7 +66,9 @@ struct node_stores {           /* what all workers share; borrowed */
 struct node {
     uint32_t id;
     unsigned n_workers;
+    int64_t began_s; /* unix time */
     struct inbox *inboxes[NODE_WORKERS_MAX];
+    struct worker *workers[NODE_WORKERS_MAX];     /* borrowed; NULL before they are made */
     atomic_size_t unread_bytes[NODE_WORKERS_MAX]; /* of messages in each inbox */
     atomic_bool lost[NODE_WORKERS_MAX];           /* a MAIL_LOST is on its way */
     atomic_uint n_serving;                        /* workers that have connections, or may have */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/http_conn.h"
+#include "edge/metrics.h"
 #include "edge/proxied.h"
 #include "edge/ws_conn.h"
 #include "ws/deflate.h"
@@ -21,13 +22,13 @@ enum {
 
 void worker_conn_came(struct worker *w)
 {
-    w->n_conns++;
+    counter_set(&w->stats.conns, ++w->n_conns);
 }
 
 void worker_conn_gone(struct worker *w)
 {
     assert(w->n_conns);
-    w->n_conns--;
+    counter_set(&w->stats.conns, --w->n_conns);
 }
 
 struct buf *worker_scratch(struct worker *w)
@@ -145,6 +146,25 @@ static void begin_stop(struct worker *w)
     timer_set(&w->loop.timers, &w->stop_deadline, w->loop.now_ms + WORKER_STOP_MS);
 }
 
+/* What was dispatched is written, or so much has come since that it is time to say how long it has
+ * taken so far. */
+static void note_writes(struct worker *w)
+{
+    int64_t now_us = loop_clock_us();
+    for (unsigned i = 0; i < w->n_came; i++)
+        histogram_add(&w->stats.publish_to_write, now_us - w->came_us[i]);
+    w->n_came = 0;
+}
+
+/* What that costs of a reading. */
+static unsigned dispatch(struct worker *w, const struct msg *m)
+{
+    if (w->n_came == WORKER_WRITES_NOTED)
+        note_writes(w);
+    w->came_us[w->n_came++] = m->came_us;
+    return hub_dispatch(w->hub, m) * WORKER_DELIVERY_COST;
+}
+
 static unsigned read_letter(void *reader, struct letter *l)
 {
     struct worker *w = reader;
@@ -157,7 +177,7 @@ static unsigned read_letter(void *reader, struct letter *l)
         if (msg_is_kick(m->msg))
             kicks_add(w->kicks, m->msg);
         else
-            cost += hub_dispatch(w->hub, m->msg) * WORKER_DELIVERY_COST;
+            cost += dispatch(w, m->msg);
         ws_conns_close_slow(w);
         break;
     case MAIL_QUESTION:
@@ -206,7 +226,10 @@ static void end_turn(void *ctx)
     bus_seat_flush(w->seat);
     /* What is caught up outside of a message may be too much as well. */
     ws_conns_close_slow(w);
-    w->loop.busy = net_end_turn(&w->net) || kicks || matches || w->too_slow.len;
+    bool more = net_end_turn(&w->net);
+    if (w->n_came && !more)
+        note_writes(w);
+    w->loop.busy = more || kicks || matches || w->too_slow.len;
     proxied_end_turn(w);
     if (w->stopping && !w->n_conns)
         say_served(w);
@@ -228,6 +251,17 @@ static bool on_piece(void *ctx, uint64_t call, const struct api_reply *r, uint64
 static uint32_t on_handshake(void *ctx, uint64_t call)
 {
     return http_conn_handshake(ctx, call);
+}
+
+static bool is_local(void *ctx, uint64_t call)
+{
+    return http_conn_is_local(ctx, call);
+}
+
+static void on_metrics(void *ctx, struct buf *out)
+{
+    struct worker *w = ctx;
+    metrics_write(out, w->node);
 }
 
 static enum err on_ban(void *ctx, struct str note)
@@ -316,16 +350,18 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     w->seat = bus_seat_new(&backend, &w->loop, index);
     w->matching = matching_new(some_names, on_matched, w);
     w->kicks = kicks_new(w->hub, ws_conn_kick, ws_conn_is_of_token, w);
-    w->api = (struct api){options->api,
-                          w->seat,
-                          trust_ref(files->trust),
-                          node->stores.tickets,
-                          node->stores.bans,
-                          on_late_answer,
-                          on_piece,
-                          on_handshake,
-                          on_ban,
-                          w};
+    w->api = (struct api){.options = options->api,
+                          .bus = w->seat,
+                          .trust = trust_ref(files->trust),
+                          .tickets = node->stores.tickets,
+                          .bans = node->stores.bans,
+                          .answer = on_late_answer,
+                          .stream = on_piece,
+                          .handshake = on_handshake,
+                          .is_local = is_local,
+                          .metrics = on_metrics,
+                          .ban = on_ban,
+                          .ctx = w};
     w->tls = files->tls ? tls_context_ref(files->tls) : NULL;
 
     if (open_listeners(w, listens, n_listens)) {
@@ -334,6 +370,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
         errno = saved;
         return ERR_SYS;
     }
+    node->workers[index] = w;
     *out = w;
     return ERR_OK;
 }

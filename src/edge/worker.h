@@ -8,14 +8,17 @@
 #include "edge/kicks.h"
 #include "edge/matching.h"
 #include "edge/node.h"
+#include "edge/reason.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proto/proto.h"
 
 enum {
     WORKER_LISTENERS_MAX = 2,
-    WORKER_LINGER_MS = 2000, /* for a peer to take our last word and close its side */
-    WORKER_STOP_MS = 4500,   /* after this a stop does not wait any longer */
+    WORKER_REPLY_CLASSES = 6,
+    WORKER_WRITES_NOTED = 64, /* messages whose way is measured at a time */
+    WORKER_LINGER_MS = 2000,  /* for a peer to take our last word and close its side */
+    WORKER_STOP_MS = 4500,    /* after this a stop does not wait any longer */
 };
 
 struct worker_options {
@@ -34,6 +37,14 @@ struct worker_options {
     bool idle_rule;           /* a socket without a subscription is closed at its ping */
     unsigned subscriptions_max;
     size_t headers_max; /* bytes of all headers of a request */
+};
+
+struct worker_stats {
+    struct counter accepted;                      /* connections */
+    struct counter conns;                         /* at present */
+    struct counter closes[REASONS];               /* WebSockets that ended */
+    struct counter replies[WORKER_REPLY_CLASSES]; /* HTTP, by the first digit of the status */
+    struct histogram publish_to_write;
 };
 
 struct worker {
@@ -68,6 +79,9 @@ struct worker {
     struct interest_counts *interest;
     struct buf scratch; /* for whatever is being written; kept small */
     unsigned n_conns;
+    struct worker_stats stats;            /* for any thread */
+    int64_t came_us[WORKER_WRITES_NOTED]; /* of messages that are not written to all yet */
+    unsigned n_came;
     bool stopping, served; /* served: has told the node that it has no connection any more */
     struct timer stop_deadline;
 };

@@ -105,7 +105,7 @@ void ws_on_text(struct ws_conn *s, struct str text)
         ws_proto_of(&s->socket)
             ->command(&host, w->hub, &s->socket, text, (int64_t)w->loop.now_s, out);
     if (o.close_code)
-        ws_close_with(s, LOG_INFO, o.close_code, str_of(o.close_reason));
+        ws_close_as(s, REASON_BAD_COMMAND, o.close_code, str_of(o.close_reason));
     else if (out->len > WS_HEADER_MAX && !conn_is_ending(&s->conn) && has_to_wait(s, &o))
         hold(s, &o, out, &notes);
     else if (out->len > WS_HEADER_MAX && !conn_is_ending(&s->conn))

@@ -16,17 +16,17 @@ static struct ws_conn *self(struct conn *c)
 
 /* ---- the end ---- */
 
-static void log_close(const struct ws_conn *s, enum log_level level, unsigned code, struct str why)
+static void log_close(const struct ws_conn *s, enum reason why, unsigned code, struct str detail)
 {
     char id[HUB_SOCKET_ID_LEN];
-    if (level < log_level())
+    if (reasons[why].level < log_level())
         return;
     hub_socket_id(ws_worker(s)->hub, &s->socket, id);
-    LOG(level, "socket_closed", LOG_STR("socket", str_make(id, sizeof(id))), LOG_INT("code", code),
-        LOG_STR("reason", why));
+    LOG(reasons[why].level, "socket_closed", LOG_STR("socket", str_make(id, sizeof(id))),
+        LOG_CSTR("reason", reasons[why].word), LOG_INT("code", code), LOG_STR("detail", detail));
 }
 
-static void leave(struct ws_conn *s)
+static void leave(struct ws_conn *s, enum reason why)
 {
     if (s->held)
         held_drop(s->held, &ws_worker(s)->held, hub_grants_pool(ws_worker(s)->hub));
@@ -34,27 +34,46 @@ static void leave(struct ws_conn *s)
     if (!s->joined)
         return;
     s->joined = false;
+    counter_add(&ws_worker(s)->stats.closes[why], 1);
     gate_socket_left(ws_gate(s), hub_app_of(&s->socket), hub_user_of(&s->socket));
     hub_leave(ws_worker(s)->hub, &s->socket);
 }
 
-void ws_close_with(struct ws_conn *s, enum log_level level, unsigned code, struct str why)
+/* "word: detail"; a backend that kicks, and a client that goes, has the say about the text. */
+static void write_close(struct buf *out, enum reason why, unsigned code, struct str detail)
+{
+    struct buf text = BUF_INIT;
+    if (why != REASON_KICKED && why != REASON_BANNED && why != REASON_CLIENT) {
+        buf_str(&text, str_of(reasons[why].word));
+        buf_str(&text, STR(": "));
+    }
+    buf_str(&text, detail);
+    ws_frame_close(out, (uint16_t)code, buf_as_str(&text));
+    buf_fini(&text);
+}
+
+void ws_close_as(struct ws_conn *s, enum reason why, unsigned code, struct str detail)
 {
     if (conn_is_ending(&s->conn))
         return;
-    log_close(s, level, code, why);
+    log_close(s, why, code, detail);
     ws_ensure_handshake(s);
     if (s->joined && !s->is_slow)
         hub_catch_up(ws_worker(s)->hub, &s->socket);
     struct buf frame = BUF_INIT;
-    ws_frame_close(&frame, (uint16_t)code, why);
+    write_close(&frame, why, code, detail);
     /* What it has not begun to take although it is over its limits it will not get. */
     if (s->is_slow)
         conn_drop_unsent(&s->conn);
     conn_finish_with(&s->conn, buf_as_str(&frame));
     buf_fini(&frame);
-    leave(s);
+    leave(s, why);
     timer_set(&ws_worker(s)->loop.timers, &s->timer, ws_worker(s)->loop.now_ms + WORKER_LINGER_MS);
+}
+
+void ws_close(struct ws_conn *s, enum reason why, struct str detail)
+{
+    ws_close_as(s, why, reasons[why].code, detail);
 }
 
 bool ws_conn_kick(void *worker, struct hub_socket *socket, struct str payload)
@@ -64,7 +83,8 @@ bool ws_conn_kick(void *worker, struct hub_socket *socket, struct str payload)
     unsigned code = (unsigned)(unsigned char)payload.p[0] << 8 | (unsigned char)payload.p[1];
     if (conn_is_ending(&s->conn))
         return false;
-    ws_close_with(s, LOG_INFO, code, str_make(payload.p + 2, payload.len - 2));
+    ws_close_as(s, code == NODE_CLOSE_BANNED ? REASON_BANNED : REASON_KICKED, code,
+                str_make(payload.p + 2, payload.len - 2));
     return true;
 }
 
@@ -82,7 +102,7 @@ static void on_close(struct ws_conn *s, const struct ws_message *m)
     /* The same code back (RFC 6455 section 5.5.1); none is answered by an empty frame's code. */
     unsigned code = m->code == WS_NO_STATUS ? WS_NORMAL : m->code;
     s->got_close = true;
-    ws_close_with(s, LOG_DEBUG, code, STR_EMPTY);
+    ws_close_as(s, REASON_CLIENT, code, STR_EMPTY);
 }
 
 /* What a client has us do is bounded for it, and for all of its address. */
@@ -96,7 +116,7 @@ static bool may_command(struct ws_conn *s)
     else if (gate_take(ws_gate(s), LIMIT_COMMANDS, v, now_us))
         why = "too many commands from your address";
     if (why)
-        ws_close_with(s, LOG_INFO, WS_POLICY, str_of(why));
+        ws_close(s, REASON_TOO_MANY, str_of(why));
     return !why;
 }
 
@@ -130,7 +150,7 @@ static void close_too_big(struct ws_conn *s)
     char why[64];
     int len = snprintf(why, sizeof(why), "message is too big: over %zu bytes",
                        ws_worker(s)->options->message_max);
-    ws_close_with(s, LOG_INFO, WS_TOO_BIG, str_make(why, (size_t)len));
+    ws_close(s, REASON_TOO_BIG, str_make(why, (size_t)len));
 }
 
 /* Turns a compressed message into what it was; false: the socket is closed for it. */
@@ -145,9 +165,9 @@ static bool unpack(struct ws_conn *s, struct ws_message *m)
     if (e == ERR_LIMIT)
         close_too_big(s);
     else if (e)
-        ws_close_with(s, LOG_INFO, WS_INVALID_DATA, STR("message is not compressed as agreed"));
+        ws_close(s, REASON_BAD_TEXT, STR("message is not compressed as agreed"));
     else if (m->op == WS_TEXT && !utf8_valid(m->data))
-        ws_close_with(s, LOG_INFO, WS_INVALID_DATA, STR("text is not UTF-8"));
+        ws_close(s, REASON_BAD_TEXT, STR("text is not UTF-8"));
     return !conn_is_ending(&s->conn);
 }
 
@@ -164,7 +184,8 @@ static void on_input(struct conn *c, char *data, size_t len)
         if (e && m.code == WS_TOO_BIG)
             close_too_big(s);
         else if (e)
-            ws_close_with(s, LOG_INFO, m.code, m.data);
+            ws_close_as(s, m.code == WS_INVALID_DATA ? REASON_BAD_TEXT : REASON_BAD_FRAME, m.code,
+                        m.data);
         else if (!m.compressed || unpack(s, &m))
             on_message(s, &m);
     }
@@ -202,7 +223,7 @@ static void ping(struct ws_conn *s)
     if (conn_send(&s->conn, ws_worker(s)->ping))
         ws_close_slow(s);
     else if (o->idle_rule && !s->socket.n_subs)
-        ws_close_with(s, LOG_INFO, WS_POLICY, STR("idle: no subscription"));
+        ws_close(s, REASON_IDLE, STR("no subscription"));
 }
 
 static void on_timer(struct timer *t)
@@ -218,14 +239,15 @@ static void on_timer(struct timer *t)
     }
     if (s->conn.stalled && conn_stalled_ms(&s->conn) >= ws_worker(s)->options->write_ms) {
         /* It takes nothing, so it would not take a close frame either. */
-        log_close(s, LOG_WARN, 1006, STR("too slow: takes nothing"));
+        log_close(s, REASON_STUCK, 1006, STR("takes nothing"));
+        leave(s, REASON_STUCK);
         conn_close(&s->conn);
         return;
     }
     if (s->held && s->held->paused) /* a pong may be there, and is not read */
         s->pong_by = (uint32_t)(ws_worker(s)->loop.now_ms + ws_worker(s)->options->pong_ms);
     if (ms_until(s, s->pong_by) <= 0)
-        ws_close_with(s, LOG_INFO, WS_POLICY, STR("no pong in time"));
+        ws_close(s, REASON_NO_PONG, STR("no pong in time"));
     else if (ms_until(s, s->ping_at) <= 0)
         ping(s);
     else if (ws_token_wait_ms(s) <= 0)
@@ -254,7 +276,9 @@ static void on_drained(struct conn *c)
 static void on_gone(struct conn *c)
 {
     struct ws_conn *s = self(c);
-    leave(s);
+    if (s->joined)
+        log_close(s, REASON_GONE, 1006, STR_EMPTY);
+    leave(s, REASON_GONE);
     timer_stop(&ws_worker(s)->loop.timers, &s->timer);
     ws_reader_fini(&s->reader);
     gate_leave(ws_gate(s), (struct visitor){.address = s->address});
@@ -305,21 +329,21 @@ void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor,
         on_input(&s->conn, rest, rest_len);
 }
 
-static void close_all(struct worker *w, enum log_level level, unsigned code, struct str why)
+static void close_all(struct worker *w, enum reason why, struct str detail)
 {
     uint32_t place = 0;
     for (struct hub_socket *socket; (socket = hub_each(w->hub, &place));)
-        ws_close_with(container_of(socket, struct ws_conn, socket), level, code, why);
+        ws_close(container_of(socket, struct ws_conn, socket), why, detail);
 }
 
 void ws_conns_close_lost(struct worker *w)
 {
     LOG(LOG_ERROR, "messages_lost", LOG_INT("worker", w->index),
         LOG_CSTR("reason", "they came faster than they could be sent"));
-    close_all(w, LOG_WARN, WS_TRY_LATER, STR("messages were lost: subscribe again"));
+    close_all(w, REASON_LOST, STR("messages were lost: subscribe again"));
 }
 
 void ws_conns_go_away(struct worker *w)
 {
-    close_all(w, LOG_DEBUG, WS_GOING_AWAY, STR("server is shutting down"));
+    close_all(w, REASON_SHUTDOWN, STR("server is shutting down"));
 }

@@ -144,9 +144,9 @@ void ws_close_slow(struct ws_conn *s)
     LOG(LOG_WARN, "socket_too_slow", LOG_INT("queued_bytes", s->conn.queued_bytes),
         LOG_INT("queue_bytes_max", ws_worker(s)->options->queue_bytes_max),
         LOG_INT("queue_messages_max", ws_worker(s)->options->queue_messages_max));
-    ws_close_with(s, LOG_WARN, WS_POLICY,
-                  net_is_short(s->conn.net) ? STR("too slow: memory for send queues is short")
-                                            : STR("too slow: send queue full"));
+    ws_close(s, REASON_SLOW,
+             net_is_short(s->conn.net) ? STR("memory for send queues is short")
+                                       : STR("send queue full"));
 }
 
 void ws_conns_close_slow(struct worker *w)

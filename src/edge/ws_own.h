@@ -4,6 +4,7 @@
 #define EDGE_WS_OWN_H
 #include "base/log.h"
 #include "base/mem.h"
+#include "edge/reason.h"
 #include "edge/ws_conn.h"
 #include "ws/deflate.h"
 #include "ws/frame.h"
@@ -76,7 +77,9 @@ const char *ws_refresh(void *worker, struct hub_socket *socket, struct str token
 void ws_on_text(struct ws_conn *s, struct str text);
 
 /* The end that we choose: a close frame, the hub left at once, then the peer's turn. */
-void ws_close_with(struct ws_conn *s, enum log_level level, unsigned code, struct str why);
+void ws_close(struct ws_conn *s, enum reason why, struct str detail);
+/* The same with another code than the reason's own. */
+void ws_close_as(struct ws_conn *s, enum reason why, unsigned code, struct str detail);
 void ws_close_slow(struct ws_conn *s);
 
 #endif

@@ -6,8 +6,6 @@
 #include "base/names.h"
 #include "edge/ws_own.h"
 
-enum { CLOSE_TOKEN_EXPIRED = 4001 };
-
 /* ---- what it permits ---- */
 
 struct grants *ws_grants_of(struct hub *hub, const struct claims *c)
@@ -77,7 +75,7 @@ static void warn(struct ws_conn *s)
 void ws_token_is_due(struct ws_conn *s)
 {
     if (seconds_left(s) <= 0)
-        ws_close_with(s, LOG_INFO, CLOSE_TOKEN_EXPIRED, STR("token expired"));
+        ws_close(s, REASON_EXPIRED, STR("the token is over"));
     else
         warn(s);
 }

@@ -30,6 +30,7 @@ void hub_join(struct hub *h, struct hub_socket *s, struct str app, struct str us
     s->app = table_app_make(h, app);
     s->app->n_sockets++;
     s->number = slots_add(&h->sockets, s);
+    counter_add(&h->stats.sockets, 1);
     if (user.len) {
         s->user = table_user_make(h, s->app, user);
         s->next_of_user = s->user->sockets;
@@ -53,9 +54,15 @@ void hub_leave(struct hub *h, struct hub_socket *s)
         table_user_drop(h, s->user);
     }
     slots_remove(&h->sockets, s->number);
+    counter_add(&h->stats.sockets, (uint64_t)-1);
     s->app->n_sockets--;
     table_app_drop(h, s->app);
     grants_unref(&h->grants, s->grants);
+}
+
+const struct hub_stats *hub_stats(const struct hub *h)
+{
+    return &h->stats;
 }
 
 struct hub_socket *hub_each(const struct hub *h, uint32_t *place)
@@ -243,8 +250,10 @@ static void to_user(struct hub *h, struct hub_app *a, const struct msg *m, struc
         for (struct hub_socket *s = u->sockets; s; s = s->next_of_user)
             change_grants(h, s, m);
     }
-    for (struct hub_socket *s = u->sockets; s; s = s->next_of_user)
+    for (struct hub_socket *s = u->sockets; s; s = s->next_of_user) {
+        counter_add(&h->stats.delivered, 1);
         deliver(h, e, s, m, false);
+    }
 }
 
 static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, struct encodings *e)
@@ -252,6 +261,7 @@ static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, st
     struct hub_channel *c = table_channel(a, m->target);
     if (!c)
         return;
+    counter_add(&h->stats.delivered, c->n);
     bool bulk = c->n >= h->options.bulk_min;
     if (lag_n_lazy(c) < h->options.bulk_min) {
         for (uint32_t i = 0; i < c->n; i++)
@@ -268,8 +278,10 @@ static void to_channel(struct hub *h, struct hub_app *a, const struct msg *m, st
 static void to_socket(struct hub *h, const struct msg *m, struct encodings *e)
 {
     struct hub_socket *s = hub_find_id(h, m->app, m->target);
-    if (s)
-        deliver(h, e, s, m, false);
+    if (!s)
+        return;
+    counter_add(&h->stats.delivered, 1);
+    deliver(h, e, s, m, false);
 }
 
 uint32_t hub_dispatch(struct hub *h, const struct msg *m)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "base/blob.h"
 #include "base/buf.h"
+#include "base/counter.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/map.h"
@@ -69,6 +70,14 @@ struct hub_options {
     uint32_t name_max;          /* bytes of a channel's name */
     uint32_t bulk_min;          /* subscribers from which on a push goes to many */
 };
+
+struct hub_stats {
+    struct counter sockets, subscriptions; /* at present */
+    struct counter delivered;              /* messages, once for each socket they were for */
+};
+
+/* For any thread. */
+const struct hub_stats *hub_stats(const struct hub *h);
 
 struct hub *hub_new(const struct hub_host *host, const struct hub_options *o);
 void hub_free(struct hub *h); /* every socket has left */

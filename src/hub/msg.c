@@ -20,6 +20,7 @@ struct msg *msg_new(enum msg_kind kind, struct str app, struct str target, struc
     char *at = (char *)(m + 1);
     atomic_init(&m->refs, 1);
     m->kind = kind;
+    m->came_us = 0;
     m->app = put(&at, app);
     m->target = put(&at, target);
     m->event = put(&at, event);

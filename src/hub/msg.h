@@ -29,6 +29,7 @@ struct msg {
     struct str app, target;
     struct str event; /* MSG_CHANNEL only */
     struct str data;  /* pushes: valid JSON, byte for byte as published */
+    int64_t came_us;  /* when it came to this process, by its monotonic clock */
 };
 
 /* Copies the texts; one reference. */

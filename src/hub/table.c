@@ -212,6 +212,7 @@ void table_subscribe(struct hub *h, struct hub_socket *s, struct hub_channel *c)
     }
     s->subs[s->n_subs] = (struct hub_sub){.channel = c, .place = c->n};
     c->subscribers[c->n++] = (struct hub_subscriber){.socket = s, .place = s->n_subs++};
+    counter_add(&h->stats.subscriptions, 1);
     if (s->n_subs == 2)
         lag_review(h, s); /* the first one */
     lag_came(h, c, c->n - 1);
@@ -222,6 +223,7 @@ void table_unsubscribe(struct hub *h, struct hub_socket *s, uint32_t place)
     struct hub_channel *c = s->subs[place].channel;
     uint32_t there = s->subs[place].place;
 
+    counter_add(&h->stats.subscriptions, (uint64_t)-1);
     lag_goes(h, c, there);
     struct hub_subscriber last = c->subscribers[--c->n];
     if (there != c->n) {

@@ -56,6 +56,7 @@ struct hub {
     struct hub_lag *first_lag, *last_lag; /* channels; whose turn it is first */
     uint32_t mark;                        /* the number of the last question */
     uint64_t random;
+    struct hub_stats stats;
 };
 
 static inline struct str channel_name(const struct hub_channel *c)

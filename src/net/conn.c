@@ -164,6 +164,7 @@ static void end_our_side(struct conn *c)
 
 static void sent(struct conn *c, size_t len)
 {
+    counter_add(&c->net->stats.sent, len);
     c->queued_bytes -= (uint32_t)len;
     while (c->first && len >= c->first_to - c->first_from) {
         len -= c->first_to - c->first_from;
@@ -350,6 +351,7 @@ static void read_some(struct conn *c)
         mark_closed(c);
         return;
     }
+    counter_add(&n->stats.received, (uint64_t)len);
     if (!c->finishing) {
         c->ops->on_input(c, n->read_buffer, (size_t)len);
         return;
@@ -656,8 +658,10 @@ static void take_direct_result(const struct net_write *w, ssize_t result)
     size_t all = 0;
     for (unsigned i = 0; i < w->n; i++)
         all += w->ranges[i].to - w->ranges[i].from;
-    if (result == (ssize_t)all)
+    if (result == (ssize_t)all) {
+        counter_add(&c->net->stats.sent, all);
         return;
+    }
     queue_ranges(c, w);
     if (take_result(c, result))
         write_on(c);
@@ -772,6 +776,7 @@ bool net_end_turn(struct net *n)
     shake_some(n);
     end_urgent(n);
     adapt_slice(n, more);
+    counter_set(&n->stats.queues, n->queues.bytes + (uint64_t)blob_bytes_held());
     return more || first_of(n, CONN_SHAKING);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include "base/blob.h"
+#include "base/counter.h"
 #include "base/err.h"
 #include "net/loop.h"
 #include "net/outq.h"
@@ -107,6 +108,10 @@ struct net {
     unsigned queue_messages_max; /* blobs one connection may have waiting */
     size_t queue_bytes_max;
     size_t memory_max; /* of all queues together; 0: no limit */
+    struct net_stats {
+        struct counter sent, received; /* bytes of what connections carry */
+        struct counter queues;         /* memory of all that waits, as of the last turn */
+    } stats;
     char read_buffer[CONN_READ_BYTES];
 };
 

@@ -154,6 +154,7 @@ void loop_turn(struct loop *l, int wait_ms)
     read_letters(l);
     if (l->end)
         l->end(l->end_ctx);
+    histogram_add(&l->turns, loop_clock_us() - l->now_us);
 }
 
 void loop_run(struct loop *l)

@@ -7,6 +7,7 @@
 #define NET_LOOP_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/counter.h"
 #include "base/err.h"
 #include "net/inbox.h"
 #include "net/timer.h"
@@ -41,6 +42,7 @@ struct loop {
     loop_end_fn *end; /* the turn's end */
     void *end_ctx;
     struct io bell;
+    struct histogram turns; /* how long they took, without the waiting */
 };
 
 /* ERR_SYS: no descriptor left. `inbox` is read with read_one(reader, letter) on this thread. */

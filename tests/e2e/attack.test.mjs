@@ -85,7 +85,7 @@ hostileTest(
       while (last.op === PING);
       assert.deepEqual(
         [last.op, last.payload.readUInt16BE(0), last.payload.subarray(2).toString()],
-        [CLOSE, 1008, 'no pong in time'],
+        [CLOSE, 1008, 'no_pong: no pong in time'],
       );
       raw.destroy();
     });

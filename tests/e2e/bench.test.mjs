@@ -292,7 +292,7 @@ doomedTest('the server stops midway, with a farewell', async (server) => {
   const { code, report, text } = await ended(process);
   assert.equal(code, 1);
   assert.equal(report.deliver.failures[0].kind, 'closed');
-  assert.match(text, /20 times the server closed it \(1001 server is shutting down\)/);
+  assert.match(text, /20 times the server closed it \(1001 shutdown: server is shutting down\)/);
 });
 
 doomedTest('the server stands still, and nothing hangs', async (server) => {

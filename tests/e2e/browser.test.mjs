@@ -113,7 +113,7 @@ serverTest(
     const { code, reason, wasClean } = await closed();
     assert.deepEqual(
       { code, reason, wasClean },
-      { code: 1008, reason: 'unknown event', wasClean: true },
+      { code: 1008, reason: 'bad_command: unknown event', wasClean: true },
     );
   },
 );

@@ -508,7 +508,7 @@ async function assertEnds(client, exp, warning) {
   assert.equal(told.event, 'gusher.token_expires');
   assert.match(told.socket_id, /^[0-9a-f-]{36}$/);
   assert.ok(told.data.expires_in > 0 && told.data.expires_in <= warning, told.data.expires_in);
-  assert.deepEqual(await client.closed(), { code: 4001, reason: 'token expired' });
+  assert.deepEqual(await client.closed(), { code: 4001, reason: 'expired: the token is over' });
   assert.ok(now() >= exp, `${exp - now()} s too early`);
 }
 
@@ -533,7 +533,7 @@ serverTest('an end that is near is told at once', { ...enforced, 'exp-warning': 
 
 serverTest('without a warning there is just the end', { ...enforced, 'exp-warning': 0 }, async (server) => {
   const client = await server.connect(server.url('app', jwtUntil(Math.ceil(now()) + 1)));
-  assert.deepEqual(await client.closed(), { code: 4001, reason: 'token expired' });
+  assert.deepEqual(await client.closed(), { code: 4001, reason: 'expired: the token is over' });
   assert.equal(client.inbox.length, 0);
 });
 
@@ -641,7 +641,7 @@ serverTest('a refresh that is too long is told so', { 'enforce-exp': 'on' }, asy
   assert.match(server.logged('refresh_does_not_fit')[0].reason, /--receive-max-message-size/);
   const client = await server.login({ user: 'ann' });
   client.send({ event: 'gusher.refresh', data: { token: keys.sign(identity()) } });
-  assert.deepEqual(await client.closed(), { code: 1009, reason: 'message is too big: over 512 bytes' });
+  assert.deepEqual(await client.closed(), { code: 1009, reason: 'too_big: message is too big: over 512 bytes' });
 });
 
 serverTest('a thousand subscriptions are revoked in one refresh', { 'receive-max-message-size': 0 }, async (server) => {

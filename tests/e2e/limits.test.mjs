@@ -179,7 +179,7 @@ serverTest('commands of a socket', { workers: 1, 'command-rate': 1, 'command-bur
     assert.ok(answers >= 5 && answers < 50, `${answers} answers`);
     assert.deepEqual(
       [next.payload.readUInt16BE(0), next.payload.subarray(2).toString()],
-      [1008, 'too many commands'],
+      [1008, 'too_many: too many commands'],
     );
   }
   await refusedBy(server, 'command-rate');
@@ -207,7 +207,7 @@ serverTest('commands of an address', { ...fromAll, 'address-command-rate': 1, 'a
     if (op === 8) closed = { i, why: payload.subarray(2).toString() };
   }
   assert.ok(closed.i >= 6, `closed at ${closed.i}`);
-  assert.equal(closed.why, 'too many commands from your address');
+  assert.equal(closed.why, 'too_many: too many commands from your address');
   await refusedBy(server, 'address-command-rate');
 });
 
@@ -273,8 +273,8 @@ serverTest(
     }
     const closed = () => server.logged('socket_closed').filter(({ code }) => code === 1008);
     await until(() => closed().length > 0, 'one that is closed');
-    for (const { reason } of closed())
-      assert.equal(reason, 'too slow: memory for send queues is short');
+    for (const { reason, detail } of closed())
+      assert.deepEqual([reason, detail], ['slow', 'memory for send queues is short']);
     await server.push('app', 'all', 'e', '"after it"');
     assert.equal((await victim.nextJson()).data, 'after it');
   },

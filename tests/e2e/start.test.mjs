@@ -412,7 +412,7 @@ serverTest(
     assert.equal((await half.reply()).status, 100, 'the head has been read');
 
     server.terminate();
-    assert.deepEqual(await client.closed(), { code: 1001, reason: 'server is shutting down' });
+    assert.deepEqual(await client.closed(), { code: 1001, reason: 'shutdown: server is shutting down' });
     await idle.end();
     for (const address of [server.slave, server.master]) {
       await until(
@@ -443,7 +443,7 @@ serverTest('SIGINT ends as cleanly as SIGTERM', {}, async (server) => {
 async function stubbornSocket(server) {
   const raw = await server.rawSocket();
   return async () => {
-    assert.deepEqual(await raw.close(), { code: 1001, reason: 'server is shutting down' });
+    assert.deepEqual(await raw.close(), { code: 1001, reason: 'shutdown: server is shutting down' });
   };
 }
 

@@ -165,7 +165,7 @@ tlsTest('a client that reads again is told why it was closed', patient, async (s
     await pushBig(server, n++);
   }
   slow.ws.resume();
-  assert.deepEqual(await slow.closed(), { code: 1008, reason: 'too slow: send queue full' });
+  assert.deepEqual(await slow.closed(), { code: 1008, reason: 'slow: send queue full' });
   // What it did get is the beginning, without a gap.
   const got = slow.inbox.length;
   assert.ok(got > 0 && got < n, `${got} of ${n}`);
@@ -184,7 +184,7 @@ tlsTest(
     await server.push('app', 'c', 'e', '1');
     await until(async () => !(await server.ask('/app/online')).length, 'it is gone');
     const [{ code, reason }] = server.logged('socket_closed');
-    assert.deepEqual({ code, reason }, { code: 1006, reason: 'too slow: takes nothing' });
+    assert.deepEqual({ code, reason }, { code: 1006, reason: 'stuck' });
   },
 );
 
@@ -481,7 +481,7 @@ tlsTest('gusher subscribe listens by wss', {}, async (server) => {
       assert.match(stderr, sentence);
     }
     server.terminate();
-    await listener.line('stderr', /^the server closed: 1001 server is shutting down/);
+    await listener.line('stderr', /^the server closed: 1001 shutdown: server is shutting down/);
     assert.equal((await listener.exit()).code, 0);
   } finally {
     listener.kill();

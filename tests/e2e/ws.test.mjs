@@ -246,7 +246,7 @@ serverTest('violations are closed with 1002', {}, async (server) => {
   ];
   await eachSocket(server, violations, async (raw, [bytes, reason]) => {
     raw.write(bytes);
-    assert.deepEqual(await raw.close(), { code: 1002, reason });
+    assert.deepEqual(await raw.close(), { code: 1002, reason: `bad_frame: ${reason}` });
   });
   const range = Buffer.concat([Buffer.from([0x81, 0xff]), Buffer.alloc(12, 0xff)]);
   await eachSocket(server, [range], async (raw, bytes) => {
@@ -292,7 +292,7 @@ serverTest('text that is not UTF-8 is closed with 1007', {}, async (server) => {
     [0xe2, 0x82],
     [0xe2, 0x28, 0xa1],
   ].map((bytes) => Buffer.from([0x22, ...bytes]));
-  const reason = 'text is not UTF-8';
+  const reason = 'bad_text: text is not UTF-8';
   await eachSocket(server, invalid, async (raw, bytes) => {
     raw.write(frame(TEXT, bytes));
     assert.deepEqual(await raw.close(), { code: 1007, reason });
@@ -305,7 +305,7 @@ serverTest('text that is not UTF-8 is closed with 1007', {}, async (server) => {
   });
   await eachSocket(server, [Buffer.from([0x03, 0xe8, 0xff])], async (raw, payload) => {
     raw.write(frame(CLOSE, payload));
-    assert.deepEqual(await raw.close(), { code: 1007, reason: 'close reason is not UTF-8' });
+    assert.deepEqual(await raw.close(), { code: 1007, reason: 'bad_text: close reason is not UTF-8' });
   });
   // Told before the message is whole: nobody has to wait for its end.
   await eachSocket(server, [Buffer.from([0x22, 0xff])], async (raw, bytes) => {
@@ -320,7 +320,7 @@ serverTest(
   '512 bytes pass, one more is closed with 1009, in bytes and after joining',
   {},
   async (server) => {
-    const reason = 'message is too big: over 512 bytes';
+    const reason = 'too_big: message is too big: over 512 bytes';
     const exact = (size) => {
       const empty = Buffer.byteLength(ping(''));
       const text = ping('ü'.repeat((size - empty) >> 1) + 'x'.repeat((size - empty) & 1));
@@ -386,7 +386,7 @@ serverTest('a kick says why, and concerns that socket only', {}, async (server) 
     [
       '{"event":"gusher.remote","data":{"remote":"r","uid":1,"payload":1}}',
       1008,
-      /^remote and uid/,
+      /^bad_command: remote and uid/,
     ],
     ['{"event":"gusher.remote","data":{"remote":"r","uid":"u"}}', 1008, /payload must be there$/],
   ];
@@ -394,7 +394,7 @@ serverTest('a kick says why, and concerns that socket only', {}, async (server) 
     raw.write(frame(TEXT, text));
     const closed = await raw.close();
     assert.equal(closed.code, code, text);
-    if (typeof reason === 'string') assert.equal(closed.reason, reason, text);
+    if (typeof reason === 'string') assert.equal(closed.reason, `bad_command: ${reason}`, text);
     else assert.match(closed.reason, reason, text);
   });
   await server.push('app', 'c', 'e', '1');
@@ -413,7 +413,7 @@ serverTest('what was queued before a close arrives before it', {}, async (server
   );
   assert.match(await raw.text(), /subscribe_succeeded/);
   for (let i = 0; i < 50; i++) assert.equal(await pong(raw), i);
-  assert.deepEqual(await raw.close(), { code: 1007, reason: 'not JSON' });
+  assert.deepEqual(await raw.close(), { code: 1007, reason: 'bad_command: not JSON' });
 });
 
 serverTest('what was pushed before the end arrives before the close', {}, async (server) => {
@@ -473,7 +473,7 @@ describe('schedule', { concurrency: true }, () => {
         assert.equal(op, CLOSE);
         assert.deepEqual(
           [payload.readUInt16BE(0), payload.subarray(2).toString()],
-          [1008, 'no pong in time'],
+          [1008, 'no_pong: no pong in time'],
         );
         break;
       }

@@ -178,6 +178,21 @@ static uint32_t handshake(void *ctx, uint64_t call)
     return wait_ms;
 }
 
+static bool is_from_here;
+
+static bool is_local(void *ctx, uint64_t call)
+{
+    assert_ptr_equal(ctx, &answered);
+    assert_int_not_equal(call, 0);
+    return is_from_here;
+}
+
+static void write_metrics(void *ctx, struct buf *out)
+{
+    assert_ptr_equal(ctx, &answered);
+    buf_str(out, STR("# EOF\n"));
+}
+
 static unsigned n_banned;
 
 static enum err take_ban(void *ctx, struct str note)
@@ -250,8 +265,11 @@ static int set_up(void **unused)
     api.stream = stream;
     api.ban = take_ban;
     api.handshake = handshake;
+    api.is_local = is_local;
+    api.metrics = write_metrics;
     n_banned = 0;
     wait_ms = 0;
+    is_from_here = false;
     api.bans = bans_new();
     memset(&streamed, 0, sizeof streamed);
     streamed.n_left = UINT32_MAX;

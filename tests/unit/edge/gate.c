@@ -66,8 +66,8 @@ static void says_which_limit_it_was(void **unused)
     assert_int_equal(gate_enter(g, vb, &b), 503);
     gate_leave(g, vh);
     assert_int_equal(gate_enter(g, vb, &b), 0);
-    assert_int_equal(limits_refused_count(gate_limits(g), LIMIT_OF_ADDRESS), 1);
-    assert_int_equal(limits_refused_count(gate_limits(g), LIMIT_CONNECTIONS), 1);
+    assert_int_equal(gate_refused(g, LIMIT_OF_ADDRESS), 1);
+    assert_int_equal(gate_refused(g, LIMIT_CONNECTIONS), 1);
 
     /* Behind a proxy whose connection it is turns out later. */
     gate_leave(g, vb);
@@ -151,7 +151,7 @@ static void tells_how_long_to_wait(void **unused)
     assert_int_equal(gate_take(g, LIMIT_COMMANDS, v, 7 * S), 0);
     for (unsigned i = 0; i < 10; i++)
         assert_int_equal(gate_take(g, LIMIT_HANDSHAKES, home, 7 * S), 0);
-    assert_int_equal(limits_refused_rate(gate_limits(g), LIMIT_HANDSHAKES), 1);
+    assert_int_equal(gate_refused(g, LIMIT_COUNTS + LIMIT_HANDSHAKES), 1);
     gate_free(g);
 }
 
