@@ -228,6 +228,7 @@ static void block_signals(void)
     served_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
 }
 
 static void log_ready(const struct server_options *o)
@@ -421,6 +422,8 @@ int run_server(const struct config *c, enum config_command command, const char *
         privilege_forbid_dumps();
     log_setup(level_of(c->log_level), strcmp(c->log_format, "json") == 0);
     block_signals();
+    if (log_start())
+        LOG(LOG_WARN, "log_may_block", LOG_CSTR("reason", strerror(errno)));
     fill_options(&o, c);
     fill_cluster(&o.cluster, c, command);
     fill_remote(&o.remote, c);
