@@ -33,6 +33,7 @@ struct config {
     const char *master_keys_file, *bans_file;
     const char *run_as; /* USER or USER:GROUP */
     bool master_open, core_dumps;
+    long memory_max;
     /* key */
     const char *name, *keys_file;
     struct config_list apps, rights;

@@ -69,6 +69,7 @@ static bool add_listen(struct server_options *o, const char *text, unsigned role
 static void fill_options(struct server_options *o, const struct config *c)
 {
     struct worker_options *w = &o->worker;
+    o->memory_max = (uint64_t)c->memory_max;
     o->n_workers = c->workers ? (unsigned)c->workers : usable_cores();
     w->api.json_bodies = c->json_bodies;
     w->message_max =

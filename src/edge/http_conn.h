@@ -3,8 +3,8 @@
 #define EDGE_HTTP_CONN_H
 #include "edge/worker.h"
 
-/* Takes over fd, for the routes of `roles`. */
-void http_conn_open(struct worker *w, int fd, unsigned roles);
+/* Takes over fd, for the routes of `roles`. A guest (door.h) has one request. */
+void http_conn_open(struct worker *w, int fd, unsigned roles, bool is_guest);
 
 /* The late answer of call `number`, if the connection still lives. */
 void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply *r);

@@ -33,6 +33,7 @@ enum mail_kind {
     MAIL_LOST,     /* messages for this worker were lost */
     MAIL_REMOTE,   /* what came of a remote command */
     MAIL_TRUST,    /* judge by this from now on */
+    MAIL_SHED,     /* memory is about to end: close who takes least */
     MAIL_STOP,     /* close all connections, and go on answering questions */
     MAIL_END,      /* all workers have: end */
 };
@@ -66,6 +67,7 @@ struct node {
     struct tickets *tickets;    /* borrowed; NULL: nobody here redeems any */
     struct bans *bans;          /* borrowed; */
     struct ban_file *ban_file;  /* and what keeps them; NULL: nothing does */
+    struct scarcity *scarcity;  /* borrowed; NULL: nobody looks */
 };
 
 /* ERR_SYS: no descriptor left. */

@@ -5,7 +5,9 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "edge/door.h"
 #include "edge/http_conn.h"
+#include "edge/scarcity.h"
 #include "edge/ws_conn.h"
 #include "ws/deflate.h"
 
@@ -176,6 +178,9 @@ static unsigned read_letter(void *reader, struct letter *l)
         m->trust = before; /* goes with the letter */
         break;
     }
+    case MAIL_SHED:
+        ws_conns_shed(w);
+        break;
     case MAIL_STOP:
         begin_stop(w);
         break;
@@ -220,28 +225,48 @@ static enum err on_ban(void *ctx, struct str note)
     return node_take_ban(w->node, note);
 }
 
+static const char *trouble(void *ctx)
+{
+    struct worker *w = ctx;
+    return scarcity_trouble(w->node->scarcity);
+}
+
 /* Each listener has its own roles; the accept callback knows the worker and tells the listener by
  * its place. */
 static void on_accept_0(void *ctx, int fd)
 {
     struct worker *w = ctx;
-    http_conn_open(w, fd, w->listener_roles[0]);
+    door_take(w, fd, w->listener_roles[0]);
 }
 
 static void on_accept_1(void *ctx, int fd)
 {
     struct worker *w = ctx;
-    http_conn_open(w, fd, w->listener_roles[1]);
+    door_take(w, fd, w->listener_roles[1]);
+}
+
+static const char *why_not_0(void *ctx)
+{
+    struct worker *w = ctx;
+    return door_why_not(w, w->listener_roles[0]);
+}
+
+static const char *why_not_1(void *ctx)
+{
+    struct worker *w = ctx;
+    return door_why_not(w, w->listener_roles[1]);
 }
 
 static enum err open_listeners(struct worker *w, struct worker_listen *listens, unsigned n)
 {
     static accept_fn *const on_accept[WORKER_LISTENERS_MAX] = {on_accept_0, on_accept_1};
+    static accept_not_fn *const why_not[WORKER_LISTENERS_MAX] = {why_not_0, why_not_1};
     assert(n <= WORKER_LISTENERS_MAX);
     for (unsigned i = 0; i < n; i++) {
         w->listener_roles[i] = listens[i].roles;
         if (listener_open(&w->listeners[i], &w->loop, &listens[i].address, on_accept[i], w))
             return ERR_SYS;
+        w->listeners[i].why_not = why_not[i];
     }
     return ERR_OK;
 }
@@ -288,7 +313,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     w->matching = matching_new(some_names, on_matched, w);
     w->kicks = kicks_new(w->hub, ws_conn_kick, ws_conn_is_of_token, w);
     w->api = (struct api){options->api,   w->seat,  trust_ref(trust), tickets, node->bans,
-                          on_late_answer, on_piece, on_ban,           w};
+                          on_late_answer, on_piece, on_ban,           w,       trouble};
 
     if (open_listeners(w, listens, n_listens)) {
         int saved = errno;

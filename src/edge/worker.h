@@ -63,6 +63,7 @@ struct worker {
     struct interest_counts *interest;
     struct buf scratch; /* for whatever is being written; kept small */
     unsigned n_conns;
+    unsigned n_guests;     /* of these (door.h) */
     bool stopping, served; /* served: has told the node that it has no connection any more */
     struct timer stop_deadline;
 };
