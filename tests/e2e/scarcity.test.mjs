@@ -232,6 +232,38 @@ test('memory is scarce by a control group: nobody is killed', { skip: noRss }, a
   }
 });
 
+test('memory is about to end: who takes nothing makes room', { skip: noRss }, async () => {
+  let rss;
+  await withServer({}, {}, async (server) => (rss = rssBytes(server.process.child.pid)));
+  const flags = {
+    'memory-max': rss + 64 * PIECE_BYTES,
+    'send-queue-bytes': 32 * PIECE_BYTES,
+    'send-queue-messages': 1000,
+    'write-timeout': 600,
+    'deflate-min': 0,
+    workers: 1,
+  };
+  await withServer(flags, {}, async (server) => {
+    const { isServed } = await victimOf(server);
+    const stalled = [];
+    for (let i = 0; i < 8; i++) {
+      const raw = await server.rawSocket({ user: `slow${i}`, channels: ['*'] });
+      raw.socket.pause();
+      stalled.push(raw);
+    }
+    const data = JSON.stringify('x'.repeat(PIECE_BYTES / 2));
+    for (let n = 0; !server.logged('sockets_shed').length; n++) {
+      assert.ok(n < 400, 'nobody is closed');
+      await server.post(`/push/user/app/slow${n % 8}`, { data });
+    }
+    await isServed();
+    await until(() => server.logged('memory_enough').length, 'memory is enough again');
+    await isServed();
+    assert.ok(server.logged('sockets_shed')[0].queued_bytes > PIECE_BYTES);
+    for (const raw of stalled) raw.destroy();
+  });
+});
+
 // ---- the log
 
 /** A server whose log is not read: so its ports are given, and it is ready when it answers. */
