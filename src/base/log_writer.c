@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/deadline.h"
 
 enum { LINE_MAX_BYTES = 64 * 1024 };
 
@@ -63,19 +64,6 @@ static size_t take_chunk(void)
     writer.begin = (writer.begin + n) % LOG_WRITER_BYTES;
     writer.len -= n;
     return n;
-}
-
-static struct timespec in_ms(unsigned ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000L;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000L;
-    }
-    return t;
 }
 
 static void rest(bool fails)
@@ -148,7 +136,7 @@ static void *run(void *unused)
 
 void log_writer_flush(unsigned wait_ms)
 {
-    const struct timespec end = in_ms(wait_ms);
+    const struct timespec end = deadline_in_ms(wait_ms);
     if (!log_writer_runs())
         return;
     pthread_mutex_lock(&writer.lock);
@@ -189,16 +177,12 @@ static void catch_signals(void)
 enum err log_writer_start(int fd, log_lost_fn *lost)
 {
     pthread_attr_t attr;
-    pthread_condattr_t clock;
     pthread_t thread;
     sigset_t all, before;
     writer.fd = fd;
     writer.tell = lost;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&writer.more, &clock);
-    pthread_cond_init(&writer.written, &clock);
-    pthread_condattr_destroy(&clock);
+    deadline_cond_init(&writer.more);
+    deadline_cond_init(&writer.written);
     pthread_attr_init(&attr);
     /* It may be in a write for ever: nobody waits for its end. */
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

@@ -4,12 +4,15 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <time.h>
+#include "base/deadline.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/memory.h"
 #include "net/descriptors.h"
 #include "net/loop.h"
+
+/* Less is what a clock is steered by, or a moment between two looks at clocks. */
+enum { CLOCK_STEP_MS = 1000 };
 
 struct scarcity {
     struct scarcity_options o;
@@ -23,18 +26,16 @@ struct scarcity {
     atomic_uint refused;       /* since the last line that told of them */
     /* The thread's: */
     int64_t shed_ms, trimmed_ms, told_ms, calm_since_ms;
+    int64_t clock_ahead_ms; /* the wall clock, of the one that is not stepped */
+    bool has_clock;
 };
 
 struct scarcity *scarcity_new(const struct scarcity_options *o)
 {
     struct scarcity *s = mem_zalloc(sizeof(*s));
-    pthread_condattr_t clock;
     s->o = *o;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->wake, &clock);
-    pthread_condattr_destroy(&clock);
+    deadline_cond_init(&s->wake);
     return s;
 }
 
@@ -139,26 +140,38 @@ static void look_at_descriptors(struct scarcity *s, int64_t now_ms)
         LOG(LOG_WARN, "descriptors_enough", LOG_INT("refused", atomic_exchange(&s->refused, 0)));
 }
 
+/* ---- the clock ---- */
+
+/* Nothing here waits by it; what is judged by it (JWTs, bans) is judged otherwise now. */
+static void look_at_clock(struct scarcity *s)
+{
+    struct timespec wall, steady;
+    clock_gettime(CLOCK_MONOTONIC, &steady);
+    clock_gettime(CLOCK_REALTIME, &wall);
+    int64_t ahead_ms =
+        (wall.tv_sec - steady.tv_sec) * INT64_C(1000) + (wall.tv_nsec - steady.tv_nsec) / 1000000;
+    int64_t step_ms = ahead_ms - s->clock_ahead_ms;
+    if (s->has_clock && (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS))
+        LOG(LOG_WARN, "clock_stepped", LOG_INT("ms", step_ms));
+    s->has_clock = true;
+    s->clock_ahead_ms = ahead_ms;
+}
+
 /* ---- the thread ---- */
 
 void scarcity_look(struct scarcity *s, int64_t now_ms)
 {
     look_at_memory(s, now_ms);
     look_at_descriptors(s, now_ms);
+    look_at_clock(s);
     if (s->o.mend)
         s->o.mend(s->o.ctx);
 }
 
 static bool is_ending_after_rest(struct scarcity *s)
 {
-    struct timespec until;
+    const struct timespec until = deadline_in_ms(SCARCITY_LOOK_MS);
     int r = 0;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += SCARCITY_LOOK_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
     pthread_mutex_lock(&s->lock);
     while (!s->ending && r == 0)
         r = pthread_cond_timedwait(&s->wake, &s->lock, &until);

@@ -4,14 +4,14 @@
 #include <nats/nats.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include "base/deadline.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 enum {
     PING_MS = 10000,
-    CLOSE_WAIT_S = 5, /* for callbacks under way; beyond that the memory is left to them */
+    CLOSE_WAIT_MS = 5000, /* for callbacks under way; beyond that the memory is left to them */
     REPLY_SUBJECT_MAX = 128,
 };
 
@@ -157,9 +157,7 @@ static void on_reply(natsConnection *nc, natsSubscription *sub, natsMsg *msg, vo
 /* Waits until no callback can come any more; false: it took too long. */
 static bool wait_for_users(struct nats_hand *h)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_WAIT_S;
+    const struct timespec until = deadline_in_ms(CLOSE_WAIT_MS);
     pthread_mutex_lock(&h->lock);
     for (int r = 0; h->n_users && r == 0;)
         r = pthread_cond_timedwait(&h->changed, &h->lock, &until);
@@ -319,9 +317,7 @@ static bool wait_for_refusals(struct nats_hand *h)
     int64_t delivered = 0;
     if (natsSubscription_GetStats(h->replies, &pending, NULL, NULL, NULL, &delivered, NULL))
         return false;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += NATS_CALL_MS / 1000;
+    const struct timespec until = deadline_in_ms(NATS_CALL_MS);
     pthread_mutex_lock(&h->lock);
     for (int r = 0; h->n_replies < delivered + pending && r == 0;)
         r = pthread_cond_timedwait(&h->changed, &h->lock, &until);
@@ -500,7 +496,7 @@ enum err nats_hand_new(struct nats_hand **out, struct inbox *news, const char *s
     struct nats_hand *h = mem_zalloc(sizeof(*h));
     h->news = news;
     pthread_mutex_init(&h->lock, NULL);
-    pthread_cond_init(&h->changed, NULL);
+    deadline_cond_init(&h->changed);
     natsStatus s = natsOptions_Create(&h->options);
     if (s == NATS_OK)
         s = natsInbox_Create(&h->inbox);
