@@ -9,6 +9,14 @@ void deadline_cond_init(pthread_cond_t *c)
     pthread_condattr_destroy(&attr);
 }
 
+double deadline_wall_ahead_s(void)
+{
+    struct timespec wall, steady;
+    clock_gettime(CLOCK_MONOTONIC, &steady);
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (double)(wall.tv_sec - steady.tv_sec) + (double)(wall.tv_nsec - steady.tv_nsec) / 1e9;
+}
+
 struct timespec deadline_in_ms(int64_t ms)
 {
     struct timespec t;

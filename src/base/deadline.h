@@ -13,4 +13,9 @@ void deadline_cond_init(pthread_cond_t *c);
 
 struct timespec deadline_in_ms(int64_t ms);
 
+/* Seconds by which the wall clock is ahead of the other one: another number when it was stepped.
+ * Steered clocks and the moment between two looks make less than DEADLINE_STEP_S of difference. */
+enum { DEADLINE_STEP_S = 1 };
+double deadline_wall_ahead_s(void);
+
 #endif

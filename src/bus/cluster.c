@@ -17,7 +17,6 @@ enum {
     /* When the thread finds that it has not run for so long, it has stood still itself. */
     STILL_MS = 2 * MEMBERS_BEAT_MS,
     REOPEN_MAX_MS = 8000,     /* after a connection is over for good */
-    CLOCK_STEP_S = 1,         /* less is what a clock is steered by */
     UNSUBSCRIBE_BURST = 1024, /* subjects ended in one beat */
     BODY_OVERHEAD = 512,      /* of a message beside its text: field heads and numbers */
 };
@@ -133,8 +132,8 @@ static void tell_of_troubles(struct cluster *c)
  * wait for as long as the step: then another connection takes its place. */
 static void look_at_clock(struct cluster *c)
 {
-    double ahead_s = c->loop.now_s - (double)c->loop.now_us / 1e6;
-    bool stepped_back = ahead_s < c->clock_ahead_s - CLOCK_STEP_S;
+    double ahead_s = deadline_wall_ahead_s();
+    bool stepped_back = ahead_s < c->clock_ahead_s - DEADLINE_STEP_S;
     c->clock_ahead_s = ahead_s;
     if (stepped_back && !c->connected && !timer_is_set(&c->reopen))
         nats_give_up(atomic_load(&c->nats));

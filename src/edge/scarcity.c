@@ -11,9 +11,6 @@
 #include "net/descriptors.h"
 #include "net/loop.h"
 
-/* Less is what a clock is steered by, or a moment between two looks at clocks. */
-enum { CLOCK_STEP_MS = 1000 };
-
 struct scarcity {
     struct scarcity_options o;
     pthread_t thread;
@@ -26,7 +23,7 @@ struct scarcity {
     atomic_uint refused;       /* since the last line that told of them */
     /* The thread's: */
     int64_t shed_ms, trimmed_ms, told_ms, calm_since_ms;
-    int64_t clock_ahead_ms; /* the wall clock, of the one that is not stepped */
+    double clock_ahead_s; /* the wall clock, of the one that is not stepped */
     bool has_clock;
 };
 
@@ -145,16 +142,11 @@ static void look_at_descriptors(struct scarcity *s, int64_t now_ms)
 /* Nothing here waits by it; what is judged by it (JWTs, bans) is judged otherwise now. */
 static void look_at_clock(struct scarcity *s)
 {
-    struct timespec wall, steady;
-    clock_gettime(CLOCK_MONOTONIC, &steady);
-    clock_gettime(CLOCK_REALTIME, &wall);
-    int64_t ahead_ms =
-        (wall.tv_sec - steady.tv_sec) * INT64_C(1000) + (wall.tv_nsec - steady.tv_nsec) / 1000000;
-    int64_t step_ms = ahead_ms - s->clock_ahead_ms;
-    if (s->has_clock && (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS))
-        LOG(LOG_WARN, "clock_stepped", LOG_INT("ms", step_ms));
+    double ahead_s = deadline_wall_ahead_s(), step_s = ahead_s - s->clock_ahead_s;
+    if (s->has_clock && (step_s > DEADLINE_STEP_S || step_s < -DEADLINE_STEP_S))
+        LOG(LOG_WARN, "clock_stepped", LOG_INT("ms", step_s * 1000));
     s->has_clock = true;
-    s->clock_ahead_ms = ahead_ms;
+    s->clock_ahead_s = ahead_s;
 }
 
 /* ---- the thread ---- */

@@ -33,7 +33,8 @@ struct nats_hand {
     natsOptions *options;
     natsConnection *nc;
     jsCtx *js;
-    natsInbox *inbox; /* the first part of the subjects of replies */
+    natsInbox *inbox;     /* the first part of the subjects of replies */
+    double clock_ahead_s; /* at its last look */
 };
 
 /* ---- news ---- */
@@ -209,6 +210,7 @@ static void open_connection(struct nats_hand *h)
     jsOptions_Init(&js_options);
     js_options.Wait = NATS_CALL_MS;
     shut(h);
+    h->clock_ahead_s = deadline_wall_ahead_s();
     add_user(h); /* until on_closed */
     natsStatus s = natsConnection_Connect(&h->nc, h->options);
     if (s != NATS_OK && s != NATS_NOT_YET_CONNECTED) {
@@ -273,12 +275,23 @@ static struct nats_news ensure_stream(struct nats_hand *h)
     return unsure("JetStream does not make the stream", (int)code);
 }
 
+/* cnats waits by the wall clock for its next try to connect: stepped back, for as long as that. */
+static void look_at_clock(struct nats_hand *h)
+{
+    double ahead_s = deadline_wall_ahead_s();
+    bool stepped_back = ahead_s < h->clock_ahead_s - DEADLINE_STEP_S;
+    h->clock_ahead_s = ahead_s;
+    if (stepped_back && natsConnection_Status(h->nc) != NATS_CONN_STATUS_CONNECTED)
+        natsConnection_Close(h->nc);
+}
+
 /* Only a definite no makes a plain server of it: taking silence for a no would turn promises of a
  * stream into hopes, without anyone noticing. */
 static struct nats_news look(struct nats_hand *h)
 {
     if (!h->nc)
         return unsure("not open", 0);
+    look_at_clock(h);
     /* The news of it may have come before those of its opening. */
     if (natsConnection_IsClosed(h->nc))
         tell(h, (struct nats_news){.event = NATS_EVENT_SHUT, .why = last_error(h->nc)});

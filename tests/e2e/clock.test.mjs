@@ -8,6 +8,7 @@ import { Cluster } from './support/cluster.mjs';
 import { bin, Server } from './support/gusher.mjs';
 import { request } from './support/http.mjs';
 import * as keys from './support/keys.mjs';
+import { Nats } from './support/nats.mjs';
 import { until } from './support/wait.mjs';
 
 const DAY_S = 86_400;
@@ -143,5 +144,29 @@ test('the clock of a cluster is stepped', { skip }, async () => {
     await cluster.stop();
   } finally {
     cluster.kill();
+  }
+});
+
+test('the clock is stepped while a sink of remote commands is away', { skip }, async () => {
+  const clock = new Clock();
+  const nats = await Nats.start({ jetStream: true });
+  const server = await Server.start({ 'remote-url': nats.urls }, { env: clock.env });
+  try {
+    const ann = await server.login({ user: 'ann', remotes: { cmd: true } });
+    const outcome = async () => {
+      const data = { remote: 'cmd', uid: 'u', payload: 1 };
+      return (await ann.command('gusher.remote', data, { debug: true })).event;
+    };
+    assert.equal(await outcome(), 'gusher.remote_succeeded');
+    await nats.kill();
+    await until(() => server.logged('remote_away').length, 'it is away');
+    clock.ahead(-DAY_S);
+    await nats.restart();
+    await until(async () => (await outcome()) === 'gusher.remote_succeeded', 'it is back');
+    await server.stop();
+    await nats.stop();
+  } finally {
+    server.kill();
+    nats.killAll();
   }
 });
