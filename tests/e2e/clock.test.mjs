@@ -89,9 +89,8 @@ test('the clock of a process is stepped', { skip }, async () => {
       await (await server.connect(server.url('app', ticket))).close(1000); // lives by another clock
       await isServed();
     }
-    await until(() => server.logged('clock_stepped').length >= 4, 'it is told');
     assert.deepEqual(
-      server.logged('clock_stepped').map(({ ms }) => Math.round(ms / 1000)),
+      (await server.log('clock_stepped', 4)).map(({ ms }) => Math.round(ms / 1000)),
       [DAY_S, -DAY_S, -DAY_S, DAY_S],
     );
     await server.stop();
