@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
+import path from 'node:path';
 import { clusterTest } from './support/cluster.mjs';
+import { root } from './support/gusher.mjs';
 import { request } from './support/http.mjs';
 import { RawNats } from './support/nats_raw.mjs';
 import { Random } from './support/random.mjs';
@@ -133,31 +135,57 @@ const impostors = {
   },
 };
 
-clusterTest('somebody else in the place of NATS', {}, async (cluster) => {
+class Impostor {
+  static async start(port, behave) {
+    const impostor = new Impostor(behave);
+    const { server } = impostor;
+    await new Promise((resolve, reject) => {
+      server.on('error', reject);
+      server.listen(port, '127.0.0.1', resolve);
+    });
+    return impostor;
+  }
+
+  constructor(behave) {
+    this.n = 0; // who came
+    this.sockets = new Set();
+    this.server = net.createServer((socket) => {
+      this.n++;
+      this.sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => this.sockets.delete(socket));
+      behave(socket);
+    });
+  }
+
+  async stop() {
+    for (const socket of this.sockets) socket.destroy();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+}
+
+const lsan = path.join(root, 'tests/support/lsan_nats.supp');
+const env = { LSAN_OPTIONS: `suppressions=${lsan}:print_suppressions=0` };
+
+clusterTest('somebody else in the place of NATS', { env }, async (cluster) => {
   const [server] = cluster.nats.servers;
   const random = new Random(1);
   const victim = await (await cluster.login({ user: 'victim', channels: ['*'] })).subscribe('c');
   for (const [what, behave] of Object.entries(impostors)) {
     await server.kill();
-    const sockets = new Set();
-    let n = 0;
-    const impostor = net.createServer((socket) => {
-      n++;
-      sockets.add(socket);
-      socket.on('error', () => {});
-      behave(socket, random);
-    });
-    await new Promise((resolve) => impostor.listen(server.port, '127.0.0.1', resolve));
-    await until(() => n >= 3, `${what}: it is tried again`);
-    for (const member of cluster.members) {
-      const address = member.slave ?? member.master;
-      assert.equal((await request(address, 'GET', '/healthz')).status, 200, what);
-      assert.equal((await request(address, 'GET', '/readyz')).status, 503, what);
+    const impostor = await Impostor.start(server.port, (socket) => behave(socket, random));
+    try {
+      await until(() => impostor.n >= cluster.members.length, `${what}: it is tried`);
+      for (const member of cluster.members) {
+        const address = member.slave ?? member.master;
+        assert.equal((await request(address, 'GET', '/healthz')).status, 200, what);
+        assert.equal((await request(address, 'GET', '/readyz')).status, 503, what);
+      }
+      const { event } = await victim.command('gusher.ping', {});
+      assert.equal(event, 'gusher.pong_succeeded', what);
+    } finally {
+      await impostor.stop();
     }
-    const { event } = await victim.command('gusher.ping', {});
-    assert.equal(event, 'gusher.pong_succeeded', what);
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => impostor.close(resolve));
     await server.launch();
     for (const member of cluster.members) await upOf(member);
     await cluster.push('app', 'c', 'e', '1');
