@@ -40,6 +40,7 @@ struct config {
     bool master_open, core_dumps;
     struct config_list tls_cert_files, tls_key_files;
     const char *tls_on;
+    long memory_max;
     /* key */
     const char *name, *keys_file;
     struct config_list apps, rights;

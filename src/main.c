@@ -215,8 +215,21 @@ static enum config_command command_of(const char *name)
     return 0;
 }
 
+/* Standard input, output and error: where one is closed, what is opened next would take its number,
+ * and lines of the log might go to a client. */
+static void open_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_files();
     const char *program = argc ? argv[0] : "gusher";
     enum config_command command = CONFIG_ALL;
     argc--;

@@ -1,4 +1,5 @@
 #include "options.h"
+#include <limits.h>
 #include "cli/bench.h"
 
 #define SERVERS   (CONFIG_ALL | CONFIG_SLAVE | CONFIG_MASTER)
@@ -184,6 +185,9 @@ const struct option options[] = {
      "Who to be once the ports are bound; started as root. Files that are read again at SIGHUP "
      "must be "
      "readable for this user."},
+    {SERVERS, "memory-max", "GUSHER_MEMORY_MAX", "0", NUMBER, AT(memory_max), 0, LONG_MAX, "BYTES",
+     "What this process may have: new sockets are refused from 90 % on. 0: only the limits of its "
+     "control groups count."},
     {SERVERS, "core-dumps", "GUSHER_CORE_DUMPS", "off", SWITCH, AT(core_dumps), 0, 0, "on|off",
      "Let the kernel write memory to disk when the process dies: with tokens and keys in it."},
     {SERVERS, "log-level", "GUSHER_LOG_LEVEL", "info", TEXT, AT(log_level), 0, 0,

@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/log_writer.h"
 
 int run_fail(int code, const char *why)
 {
+    log_writer_flush(LOG_WRITER_END_MS); /* what was logged comes first */
     fprintf(stderr, "gusher: %s\n", why);
     return code;
 }

@@ -70,6 +70,7 @@ static bool add_listen(struct server_options *o, const char *text, unsigned role
 static void fill_options(struct server_options *o, const struct config *c)
 {
     struct worker_options *w = &o->worker;
+    o->memory_max = (uint64_t)c->memory_max;
     o->n_workers = c->workers ? (unsigned)c->workers : usable_cores();
     w->api.json_bodies = c->json_bodies;
     w->message_max =
@@ -277,6 +278,7 @@ static void block_signals(void)
     served_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write that fails */
 }
 
 static void log_ready(const struct server_options *o)
@@ -542,6 +544,8 @@ int run_server(const struct config *c, enum config_command command, const char *
         privilege_forbid_dumps();
     log_setup(level_of(c->log_level), strcmp(c->log_format, "json") == 0);
     block_signals();
+    if (log_start())
+        LOG(LOG_WARN, "log_may_block", LOG_CSTR("reason", strerror(errno)));
     fill_options(&o, c);
     fill_cluster(&o.cluster, c, command);
     fill_remote(&o.remote, c);

@@ -256,6 +256,7 @@ enum api_outcome api_handle(struct api *a, unsigned roles, const struct http_req
                              .claims = claims};
         memcpy(c.params, m.params, sizeof(c.params));
         c.n_params = m.n_params;
+        c.no_sockets = roles & API_NO_SOCKETS;
         outcome = call(&c, m.route->handler);
     }
     route_match_fini(&m);

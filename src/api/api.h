@@ -22,7 +22,12 @@ enum {
     API_PATTERN_MESSAGE_BYTES = 256,   /* and this for each channel */
 };
 
-enum api_role { API_SLAVE = 1, API_MASTER = 2 }; /* bits: a listener may serve both */
+enum api_role { /* bits: a listener may serve both */
+                API_SLAVE = 1,
+                API_MASTER = 2,
+                API_NO_SOCKETS =
+                    4, /* of a request: it is not to become a socket, as something is scarce */
+};
 
 struct api_reply {
     int status;
@@ -80,6 +85,8 @@ struct api {
     /* A ban is in force in this process from now on. ERR_FULL: it is not. */
     enum err (*ban)(void *ctx, struct str note);
     void *ctx;
+    /* What is scarce in this process (with `ctx`): a sentence; NULL: nothing is. May be NULL. */
+    const char *(*trouble)(void *ctx);
 };
 
 /* One request at one moment. */
@@ -92,6 +99,7 @@ struct api_call {
     int64_t now_ms;
     struct str params[ROUTE_PARAMS_MAX]; /* of the path, decoded; the first one is the app */
     unsigned n_params;
+    bool no_sockets;              /* API_NO_SOCKETS */
     const struct master_key *key; /* that permits it; NULL: none is needed */
     struct form form;             /* body before query */
     struct api_reply *reply;

@@ -12,10 +12,10 @@ static enum api_outcome on_healthz(struct api_call *c)
 /* Clients and backends may be sent here. */
 static enum api_outcome on_readyz(struct api_call *c)
 {
-    if (bus_state(c->api->bus) == BUS_UP)
-        api_text(c->reply, 200, "ready");
-    else
-        api_text(c->reply, 503, "nats not connected");
+    const char *trouble = c->api->trouble ? c->api->trouble(c->api->ctx) : NULL;
+    if (bus_state(c->api->bus) != BUS_UP)
+        trouble = "nats not connected";
+    api_text(c->reply, trouble ? 503 : 200, trouble ? trouble : "ready");
     return API_DONE;
 }
 

@@ -53,6 +53,13 @@ static enum api_outcome refuse_ticket(struct api_call *c, enum err e)
                                 : "no ticket could be made, try again\n");
 }
 
+static enum api_outcome refuse_socket(struct api_call *c)
+{
+    buf_str(&c->reply->extra, STR("Retry-After: 10\r\n"));
+    c->reply->close = true;
+    return refuse(c, 503, "no new sockets are taken here at the moment, try again\n");
+}
+
 static bool is_banned(struct api_call *c, const struct claims *claims)
 {
     return bans_keep_out(c->api->bans, claims->app_key, claims->user_id, claims->jti_text,
@@ -92,6 +99,8 @@ static enum api_outcome on_auth(struct api_call *c)
 {
     struct claims *claims;
     allow_origin(c);
+    if (c->no_sockets)
+        return refuse_socket(c);
     if (is_hasty(c))
         return API_DONE;
     struct str jwt = api_param(c, STR("jwt"));
@@ -159,6 +168,8 @@ static enum api_outcome on_ws(struct api_call *c)
     struct claims *claims;
     if (is_from_elsewhere(c))
         return refuse(c, 403, "pages of this origin may not connect\n");
+    if (c->no_sockets)
+        return refuse_socket(c);
     if (!token.len)
         return refuse(c, 401, "app_key is nil\n"); /* the seed's own wording */
     if (is_hasty(c))

@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/json.h"
+#include "base/log_writer.h"
 
 enum { LOG_TEXT_MAX = 512 }; /* bytes of one field; names come from clients */
 
@@ -12,7 +13,7 @@ static bool json_lines;
 
 /* Logging is off every hot path, so one mutex for the budget will do. */
 static pthread_mutex_t budget_lock = PTHREAD_MUTEX_INITIALIZER;
-static time_t budget_second;
+static int64_t budget_second;
 static unsigned lines_this_second, left_out;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
@@ -28,8 +29,17 @@ enum log_level log_level(void)
     return lowest;
 }
 
-static bool within_budget(enum log_level level, time_t second, unsigned *missing)
+/* By a clock that is not stepped. */
+static int64_t this_second(void)
 {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+static bool within_budget(enum log_level level, unsigned *missing)
+{
+    int64_t second = this_second();
     bool ok = true;
     pthread_mutex_lock(&budget_lock);
     *missing = 0;
@@ -74,17 +84,15 @@ static void add_field(struct buf *line, const char *name, const struct log_field
         json_quote(line, text);
 }
 
-void log_write(enum log_level level, const char *event, const struct log_field *fields)
+/* Takes part in no budget; false: the line is lost. */
+static bool write_line(enum log_level level, const char *event, const struct log_field *fields,
+                       unsigned missing)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    unsigned missing;
-    if (!within_budget(level, now.tv_sec, &missing))
-        return;
-
     struct tm tm;
-    gmtime_r(&now.tv_sec, &tm);
     char when[40];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
     size_t n = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(when + n, sizeof(when) - n, ".%03ldZ", now.tv_nsec / 1000000);
 
@@ -101,7 +109,28 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     buf_str(&line, json_lines ? STR("}\n") : STR("\n"));
 
     /* A log that cannot be written must not stop the service; there is nobody to tell. */
-    ssize_t written = write(STDERR_FILENO, line.p, line.len);
-    (void)written;
+    bool ok = log_writer_runs() ? log_writer_add(buf_as_str(&line))
+                                : write(STDERR_FILENO, line.p, line.len) == (ssize_t)line.len;
     buf_fini(&line);
+    return ok;
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields)
+{
+    unsigned missing;
+    if (within_budget(level, &missing))
+        write_line(level, event, fields, missing);
+}
+
+static bool tell_of_lost(unsigned lines, int error)
+{
+    const char *why = error ? strerror(error) : "it was not read in time";
+    return write_line(LOG_ERROR, "log_lines_lost",
+                      (struct log_field[]){LOG_INT("count", lines), LOG_CSTR("reason", why), {0}},
+                      0);
+}
+
+enum err log_start(void)
+{
+    return log_writer_start(STDERR_FILENO, tell_of_lost);
 }

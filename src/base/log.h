@@ -1,11 +1,13 @@
 /* log.h - one line per event on standard error, for people (text) or programs (JSON).
  *
  * Secrets have no business here: no token, JWT, key or payload is ever a field. Callable from
- * any thread; a line is one write. Lines under LOG_ERROR share a budget of LOG_LINES_MAX a
- * second, so that a peer cannot fill a disk; what was left out is counted in the next second. */
+ * any thread; a line is one write, or in one with others. Lines under LOG_ERROR share a budget of
+ * LOG_LINES_MAX a second, so that a peer cannot fill a disk; what was left out is counted in the
+ * next second. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 #include <stdint.h>
+#include "base/err.h"
 #include "base/str.h"
 
 enum { LOG_LINES_MAX = 200 };
@@ -34,6 +36,11 @@ struct log_field {
 /* Before any thread starts. */
 void log_setup(enum log_level lowest, bool as_json);
 enum log_level log_level(void);
+
+/* From now on lines are written by a thread of their own (log_writer.h), so that nobody who logs
+ * waits for standard error. ERR_SYS: they are not (errno). */
+enum err log_start(void);
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
 #endif

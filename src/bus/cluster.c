@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include "base/deadline.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bus/cluster_own.h"
@@ -127,6 +128,17 @@ static void tell_of_troubles(struct cluster *c)
     c->n_not_permitted = 0;
 }
 
+/* cnats waits by the wall clock. Stepped back while it waits for its next try to connect, it would
+ * wait for as long as the step: then another connection takes its place. */
+static void look_at_clock(struct cluster *c)
+{
+    double ahead_s = deadline_wall_ahead_s();
+    bool stepped_back = ahead_s < c->clock_ahead_s - DEADLINE_STEP_S;
+    c->clock_ahead_s = ahead_s;
+    if (stepped_back && !c->connected && !timer_is_set(&c->reopen))
+        nats_give_up(atomic_load(&c->nats));
+}
+
 static void on_beat(struct timer *t)
 {
     struct cluster *c = container_of(t, struct cluster, beat);
@@ -139,6 +151,7 @@ static void on_beat(struct timer *t)
         c->settle_began_ms += still;
     }
     tell_of_troubles(c);
+    look_at_clock(c);
     topics_run(&c->topics, now, c->connected ? UNSUBSCRIBE_BURST : 0);
     if (!c->connected)
         return;
@@ -309,14 +322,7 @@ static void release(struct cluster *c)
 
 static enum err wait_until_up(struct cluster *c, char *why, size_t why_len)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += c->o.wait_ms / 1000;
-    until.tv_nsec += c->o.wait_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = deadline_in_ms(c->o.wait_ms);
     int r = 0;
     pthread_mutex_lock(&c->start_lock);
     while (!c->was_up && !c->id_is_taken && r == 0)
@@ -362,7 +368,7 @@ enum err cluster_start(struct cluster **out, const struct cluster_options *o,
     atomic_init(&c->state, BUS_AWAY);
     pthread_mutex_init(&c->roster_lock, NULL);
     pthread_mutex_init(&c->start_lock, NULL);
-    pthread_cond_init(&c->started, NULL);
+    deadline_cond_init(&c->started);
     members_init(&c->members);
     cluster_interest_init(c);
     enum err e = cluster_check(o, why, why_len);

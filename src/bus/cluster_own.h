@@ -77,6 +77,7 @@ struct cluster {
     struct io nats_io;
     struct timer beat, reopen;
     int64_t last_beat_ms, settle_began_ms, echo_ms, reopen_wait_ms;
+    double clock_ahead_s; /* the wall clock, of the one that is not stepped; at the last beat */
     int64_t taken_logged_ms;
     unsigned roles;           /* MEMBER_HOLDS_SOCKETS from LETTER_SERVE to LETTER_LEAVE */
     unsigned n_not_permitted; /* since the last beat, */

@@ -10,13 +10,14 @@
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/deadline.h"
 #include "base/mem.h"
 
 enum {
     SERVERS_MAX = 64,
     URL_MAX = 512,
-    CLOSE_WAIT_S = 5, /* for callbacks under way; beyond that the memory is left to them */
-    READ_MAX = 64,    /* messages read and not destroyed yet, */
+    CLOSE_WAIT_MS = 5000, /* for callbacks under way; beyond that the memory is left to them */
+    READ_MAX = 64,        /* messages read and not destroyed yet, */
     READ_BYTES_MAX = 64 * 1024,
 };
 
@@ -367,7 +368,7 @@ enum err nats_open(struct nats **out, const struct nats_options *o, char *why, s
     atomic_init(&n->fd, -1);
     pthread_mutex_init(&n->flush_lock, NULL);
     pthread_mutex_init(&n->users_lock, NULL);
-    pthread_cond_init(&n->no_user, NULL);
+    deadline_cond_init(&n->no_user);
     n->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (n->epoll < 0) {
         snprintf(why, why_len, "no descriptor left: %s", strerror(errno));
@@ -402,13 +403,16 @@ static void sub_free(struct nats_sub *s)
     mem_free(s);
 }
 
+void nats_give_up(struct nats *n)
+{
+    natsConnection_Close(n->nc);
+}
+
 void nats_close(struct nats *n)
 {
     if (!n)
         return;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_WAIT_S;
+    const struct timespec until = deadline_in_ms(CLOSE_WAIT_MS);
     natsConnection_Close(n->nc);
     while (n->subs)
         sub_free(n->subs);

@@ -49,6 +49,9 @@ enum err nats_open(struct nats **out, const struct nats_options *o, char *why, s
 /* Ends all subscriptions, too. No callback is under way or comes when it returns. */
 void nats_close(struct nats *n);
 
+/* Ends the connection, or the tries to have one; `over` is called. */
+void nats_give_up(struct nats *n);
+
 /* Readable: call nats_serve, from one thread. */
 int nats_fd(const struct nats *n);
 void nats_serve(struct nats *n);

@@ -10,12 +10,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { FILE_MAX = 256 << 20 };
+enum {
+    FILE_MAX = 256 << 20,
+    WAITING_MAX = 16 << 20, /* bytes that wait for room on the disk */
+};
 
 struct ban_file {
     pthread_mutex_t lock; /* nobody who looks bans up waits for a disk */
     int fd;
     char *path;
+    off_t len;          /* of whole lines: a write that fails leaves half of one behind */
+    struct buf waiting; /* lines that are to come behind them */
+    unsigned n_lost;    /* that found no room there */
 };
 
 static void append_line(struct buf *out, const struct ban *ban)
@@ -109,6 +115,7 @@ static enum err rewrite_file(struct ban_file *f, struct bans *b, int64_t now_s, 
               rename(path.p, f->path) == 0;
     if (!ok)
         snprintf(why, why_len, "cannot write %s: %s", path.p, strerror(errno));
+    f->len = (off_t)text.len;
     buf_fini(&text);
     buf_fini(&path);
     return ok ? ERR_OK : ERR_SYS;
@@ -120,6 +127,7 @@ enum err ban_file_open(struct ban_file **out, const char *path, struct bans *ban
     struct ban_file *f = mem_zalloc(sizeof(*f));
     pthread_mutex_init(&f->lock, NULL);
     f->fd = -1;
+    f->waiting = BUF_INIT;
     f->path = mem_alloc(strlen(path) + 1);
     strcpy(f->path, path);
     enum err e = read_file(f, bans, now_s, why, why_len);
@@ -139,8 +147,35 @@ void ban_file_free(struct ban_file *f)
     if (f->fd >= 0)
         close(f->fd);
     pthread_mutex_destroy(&f->lock);
+    buf_fini(&f->waiting);
     mem_free(f->path);
     mem_free(f);
+}
+
+/* Lines behind those that are there; all or none of them. */
+static bool write_lines(struct ban_file *f, struct str lines)
+{
+    if (write_all(f->fd, lines)) {
+        f->len += (off_t)lines.len;
+        return true;
+    }
+    int saved = errno;
+    /* Where this fails, too, ban_file_mend begins with it. */
+    if (ftruncate(f->fd, f->len))
+        saved = errno;
+    errno = saved;
+    return false;
+}
+
+static void wait_for_room(struct ban_file *f, struct str line)
+{
+    if (!f->waiting.len)
+        LOG(LOG_ERROR, "ban_not_kept", LOG_CSTR("file", f->path),
+            LOG_CSTR("reason", strerror(errno)));
+    if (f->waiting.len + line.len <= WAITING_MAX)
+        buf_str(&f->waiting, line);
+    else
+        f->n_lost++;
 }
 
 /* It is in force all the same. */
@@ -149,9 +184,20 @@ void ban_file_keep(struct ban_file *f, const struct ban *ban)
     struct buf line = BUF_INIT;
     append_line(&line, ban);
     pthread_mutex_lock(&f->lock);
-    if (!write_all(f->fd, buf_as_str(&line)))
-        LOG(LOG_ERROR, "ban_not_kept", LOG_CSTR("file", f->path),
-            LOG_CSTR("reason", strerror(errno)));
+    if (f->waiting.len || !write_lines(f, buf_as_str(&line)))
+        wait_for_room(f, buf_as_str(&line));
     pthread_mutex_unlock(&f->lock);
     buf_fini(&line);
+}
+
+void ban_file_mend(struct ban_file *f)
+{
+    pthread_mutex_lock(&f->lock);
+    if (f->waiting.len && ftruncate(f->fd, f->len) == 0 &&
+        write_lines(f, buf_as_str(&f->waiting))) {
+        LOG(LOG_WARN, "bans_kept", LOG_CSTR("file", f->path), LOG_INT("lost", f->n_lost));
+        buf_fini(&f->waiting);
+        f->n_lost = 0;
+    }
+    pthread_mutex_unlock(&f->lock);
 }

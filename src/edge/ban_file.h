@@ -13,7 +13,11 @@ enum err ban_file_open(struct ban_file **out, const char *path, struct bans *ban
                        char *why, size_t why_len);
 void ban_file_free(struct ban_file *f); /* NULL is fine */
 
-/* Adds a change; any thread. One that cannot be kept is told in the log. */
+/* Adds a change; any thread. What cannot be kept is told in the log, and waits for ban_file_mend.
+ */
 void ban_file_keep(struct ban_file *f, const struct ban *ban);
+
+/* Tries again what could not be kept; any thread, now and then. */
+void ban_file_mend(struct ban_file *f);
 
 #endif

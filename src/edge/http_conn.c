@@ -3,6 +3,8 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "edge/door.h"
+#include "edge/scarcity.h"
 #include "edge/ws_conn.h"
 
 enum {
@@ -33,6 +35,7 @@ struct http_conn {
     bool waiting;
     bool head_only, keep_alive, is_http_1_0; /* of the request that waits */
     bool draining;                           /* the next reply is the last */
+    bool is_guest;     /* the first is, and no socket becomes of it (door.h) */
     uint64_t question; /* goes on when the peer has taken what is queued; 0: none does */
     struct http_parser parser;
     struct buf stash; /* input that came after a request that waits */
@@ -132,7 +135,7 @@ static void refuse(struct http_conn *h, int status)
 
 static bool stays(const struct http_conn *h, const struct api_reply *r, bool keep_alive)
 {
-    return keep_alive && !r->close && !h->draining;
+    return keep_alive && !r->close && !h->draining && !h->is_guest;
 }
 
 /* ---- upgrades ---- */
@@ -233,8 +236,9 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
         return false;
     }
     h->waiting = false;
-    switch (api_handle(&w->api, h->roles, r, h->number, w->loop.now_s, w->loop.now_ms, &reply,
-                       &claims)) {
+    bool no_sockets = h->is_guest || door_refuses_sockets(w);
+    switch (api_handle(&w->api, h->roles | (no_sockets ? API_NO_SOCKETS : 0), r, h->number,
+                       w->loop.now_s, w->loop.now_ms, &reply, &claims)) {
     case API_AGAIN:
         if (tries_again(h))
             break;
@@ -252,6 +256,8 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
         upgrade(h, claims, rest, rest_len);
         break;
     }
+    if (no_sockets && reply.status == 503)
+        scarcity_refused(w->node->scarcity);
     api_reply_fini(&reply);
     if (!h->waiting)
         h->again_since_ms = 0;
@@ -372,6 +378,7 @@ static void on_gone(struct conn *c)
     http_parser_fini(&h->parser);
     buf_fini(&h->stash);
     worker_conn_gone(h->worker);
+    h->worker->n_guests -= h->is_guest;
     mem_free(h);
 }
 
@@ -451,7 +458,7 @@ static bool enter(struct http_conn *h, const struct sockaddr_storage *peer, bool
 }
 
 void http_conn_open(struct worker *w, int fd, unsigned listener,
-                    const struct sockaddr_storage *peer)
+                    const struct sockaddr_storage *peer, bool is_guest)
 {
     unsigned roles = w->listener_roles[listener];
     struct tls_context *tls = w->listener_has_tls[listener] ? w->tls : NULL;
@@ -464,6 +471,8 @@ void http_conn_open(struct worker *w, int fd, unsigned listener,
     }
     h->worker = w;
     h->roles = roles;
+    h->is_guest = is_guest;
+    w->n_guests += is_guest;
     h->timer.fn = on_timer;
     h->number = slots_add(&w->http_conns, h);
     worker_conn_came(w);

@@ -3,9 +3,10 @@
 #define EDGE_HTTP_CONN_H
 #include "edge/worker.h"
 
-/* Takes over fd, which `peer` opened at the worker's listener of that place. */
+/* Takes over fd, which `peer` opened at the worker's listener of that place. A guest (door.h) has
+ * one request. */
 void http_conn_open(struct worker *w, int fd, unsigned listener,
-                    const struct sockaddr_storage *peer);
+                    const struct sockaddr_storage *peer, bool is_guest);
 
 /* The answer to plain HTTP where TLS is expected. */
 struct str http_conn_not_tls(void);

@@ -35,6 +35,7 @@ enum mail_kind {
     MAIL_LOST,     /* messages for this worker were lost */
     MAIL_REMOTE,   /* what came of a remote command */
     MAIL_FILES,    /* go by these from now on */
+    MAIL_SHED,     /* memory is about to end: close who takes least */
     MAIL_STOP,     /* close all connections, and go on answering questions */
     MAIL_END,      /* all workers have: end */
 };
@@ -76,6 +77,7 @@ struct node {
     struct cluster *cluster;    /* borrowed; NULL: this process is alone */
     struct remote_sink *remote; /* borrowed; NULL: remote commands go nowhere */
     struct node_stores stores;
+    struct scarcity *scarcity; /* borrowed; NULL: nobody looks */
 };
 
 /* ERR_SYS: no descriptor left. */

@@ -4,7 +4,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "base/mem.h"
-#include "edge/http_conn.h"
+#include "edge/door.h"
 #include "net/proxy_header.h"
 
 struct proxied {
@@ -81,7 +81,7 @@ static void on_ready(struct io *io, uint32_t events)
     struct worker *w = p->worker;
     const struct sockaddr_storage client = h.has_address ? h.address : p->peer;
     unsigned listener = p->listener;
-    http_conn_open(w, let_go(p), listener, &client);
+    door_enter(w, let_go(p), listener, &client);
 }
 
 void proxied_open(struct worker *w, int fd, unsigned listener, const struct sockaddr_storage *peer)

@@ -2,7 +2,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/log.h"
 #include "base/mem.h"
+#include "edge/door.h"
+#include "edge/scarcity.h"
+#include "net/descriptors.h"
 
 struct server {
     struct worker_options worker_options;
@@ -52,6 +56,48 @@ static enum err open_remote(struct server *s, const struct server_options *o, ch
     return e;
 }
 
+static void send_to_all(struct server *s, unsigned n, enum mail_kind kind)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct mail *m = mem_zalloc(sizeof(*m));
+        m->kind = kind;
+        node_send(&s->node, i, m);
+    }
+}
+
+static void shed(void *ctx)
+{
+    struct server *s = ctx;
+    send_to_all(s, s->n_workers, MAIL_SHED);
+}
+
+static void mend(void *ctx)
+{
+    struct server *s = ctx;
+    if (s->node.stores.ban_file)
+        ban_file_mend(s->node.stores.ban_file);
+}
+
+static enum err watch_scarcity(struct server *s, const struct server_options *o, char *why,
+                               size_t why_len)
+{
+    unsigned limit, before;
+    if (descriptors_raise(&limit, &before)) {
+        snprintf(why, why_len, "cannot start: %s", strerror(errno));
+        return ERR_SYS;
+    }
+    const struct scarcity_options scarcity = {.root = "",
+                                              .memory_max = o->memory_max,
+                                              .reserve = door_reserve(limit, o->n_workers),
+                                              .shed = shed,
+                                              .mend = mend,
+                                              .ctx = s};
+    LOG(LOG_INFO, "descriptors", LOG_INT("limit", limit), LOG_INT("raised_from", before),
+        LOG_INT("reserve", scarcity.reserve));
+    s->node.scarcity = scarcity_new(&scarcity);
+    return ERR_OK;
+}
+
 static enum err make_workers(struct server *s, struct server_options *o,
                              const struct worker_files *files, char *why, size_t why_len)
 {
@@ -76,6 +122,8 @@ enum err server_new(struct server **out, struct server_options *o, const struct 
     s->node.stores = *stores;
     if (e)
         snprintf(why, why_len, "cannot start: %s", strerror(errno));
+    if (!e)
+        e = watch_scarcity(s, o, why, why_len);
     if (!e)
         e = open_remote(s, o, why, why_len);
     if (!e)
@@ -102,6 +150,9 @@ enum err server_start(struct server *s, char *why, size_t why_len)
         }
         s->n_started++;
     }
+    /* Behind the workers, which read the letters that it sends. */
+    if (scarcity_start(s->node.scarcity))
+        LOG(LOG_WARN, "scarcity_unwatched", LOG_CSTR("reason", strerror(errno)));
     if (s->node.cluster)
         cluster_serve(s->node.cluster);
     return ERR_OK;
@@ -122,11 +173,7 @@ void server_stop(struct server *s)
 {
     if (s->node.cluster)
         cluster_leave(s->node.cluster);
-    for (unsigned i = 0; i < s->n_started; i++) {
-        struct mail *m = mem_zalloc(sizeof(*m));
-        m->kind = MAIL_STOP;
-        node_send(&s->node, i, m);
-    }
+    send_to_all(s, s->n_started, MAIL_STOP);
     for (unsigned i = 0; i < s->n_started; i++)
         worker_join(s->workers[i]);
     s->n_started = 0;
@@ -136,8 +183,10 @@ void server_free(struct server *s)
 {
     if (!s)
         return;
+    scarcity_stop(s->node.scarcity);
     for (unsigned i = 0; i < s->n_workers; i++)
         worker_free(s->workers[i]);
+    scarcity_free(s->node.scarcity);
     remote_free(s->node.remote);
     /* Behind the workers: the others hear of our end when our sockets are gone. */
     cluster_stop(s->node.cluster);

@@ -8,6 +8,7 @@ struct server_options {
     unsigned n_workers;
     struct worker_listen listens[WORKER_LISTENERS_MAX];
     unsigned n_listens;
+    uint64_t memory_max;            /* bytes of this process; 0: as its control groups say */
     struct remote_options remote;   /* where remote commands go; without url: nowhere */
     struct cluster_options cluster; /* without servers: alone. Node and workers are filled in */
 };

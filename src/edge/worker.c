@@ -5,9 +5,11 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "edge/door.h"
 #include "edge/http_conn.h"
 #include "edge/metrics.h"
 #include "edge/proxied.h"
+#include "edge/scarcity.h"
 #include "edge/ws_conn.h"
 #include "ws/deflate.h"
 
@@ -206,6 +208,9 @@ static unsigned read_letter(void *reader, struct letter *l)
     case MAIL_FILES:
         take_files(w, m);
         break;
+    case MAIL_SHED:
+        ws_conns_shed(w);
+        break;
     case MAIL_STOP:
         begin_stop(w);
         break;
@@ -270,14 +275,17 @@ static enum err on_ban(void *ctx, struct str note)
     return node_take_ban(w->node, note);
 }
 
+static const char *trouble(void *ctx)
+{
+    struct worker *w = ctx;
+    return scarcity_trouble(w->node->scarcity);
+}
+
 /* Each listener has its own roles; the accept callback knows the worker and tells the listener by
  * its place. */
 static void on_accept(struct worker *w, unsigned i, int fd, const struct sockaddr_storage *peer)
 {
-    if (gate_awaits_header(w->node->stores.gate, peer))
-        proxied_open(w, fd, i, peer);
-    else
-        http_conn_open(w, fd, i, peer);
+    door_take(w, fd, i, peer);
 }
 
 static void on_accept_0(void *worker, int fd, const struct sockaddr_storage *peer)
@@ -290,9 +298,22 @@ static void on_accept_1(void *worker, int fd, const struct sockaddr_storage *pee
     on_accept(worker, 1, fd, peer);
 }
 
+static const char *why_not_0(void *ctx)
+{
+    struct worker *w = ctx;
+    return door_why_not(w, w->listener_roles[0]);
+}
+
+static const char *why_not_1(void *ctx)
+{
+    struct worker *w = ctx;
+    return door_why_not(w, w->listener_roles[1]);
+}
+
 static enum err open_listeners(struct worker *w, struct worker_listen *listens, unsigned n)
 {
     static accept_fn *const accepted[WORKER_LISTENERS_MAX] = {on_accept_0, on_accept_1};
+    static accept_not_fn *const why_not[WORKER_LISTENERS_MAX] = {why_not_0, why_not_1};
     assert(n <= WORKER_LISTENERS_MAX);
     for (unsigned i = 0; i < n; i++) {
         assert(w->tls || !listens[i].tls);
@@ -300,6 +321,7 @@ static enum err open_listeners(struct worker *w, struct worker_listen *listens, 
         w->listener_has_tls[i] = listens[i].tls;
         if (listener_open(&w->listeners[i], &w->loop, &listens[i].address, accepted[i], w))
             return ERR_SYS;
+        w->listeners[i].why_not = why_not[i];
     }
     return ERR_OK;
 }
@@ -361,6 +383,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
                           .is_local = is_local,
                           .metrics = on_metrics,
                           .ban = on_ban,
+                          .trouble = trouble,
                           .ctx = w};
     w->tls = files->tls ? tls_context_ref(files->tls) : NULL;
 

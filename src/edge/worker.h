@@ -82,6 +82,7 @@ struct worker {
     struct worker_stats stats;            /* for any thread */
     int64_t came_us[WORKER_WRITES_NOTED]; /* of messages that are not written to all yet */
     unsigned n_came;
+    unsigned n_guests;     /* of these (door.h) */
     bool stopping, served; /* served: has told the node that it has no connection any more */
     struct timer stop_deadline;
 };

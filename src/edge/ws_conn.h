@@ -22,6 +22,9 @@ bool ws_conns_write_due(void *worker);
 /* Closes those that could not take a message: called after each fan-out. */
 void ws_conns_close_slow(struct worker *w);
 
+/* Closes those that have most waiting for them and take none of it. */
+void ws_conns_shed(struct worker *w);
+
 /* Interest is sure up to w->sure: replies that wait for that go out. */
 void ws_conns_go_on(struct worker *w);
 /* The bus is away: handshakes need not wait for its return. */

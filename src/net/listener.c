@@ -106,6 +106,44 @@ static void resume(struct timer *t)
     loop_change(l->loop, &l->io, EPOLLIN);
 }
 
+/* The backlog keeps who waits; asking again at once would only burn CPU. */
+static void pause_for(struct listener *l, const char *reason)
+{
+    int64_t now = l->loop->now_ms;
+    loop_change(l->loop, &l->io, 0);
+    timer_set(&l->loop->timers, &l->rest, now + LISTENER_REST_MS);
+    if (!l->n_pauses++)
+        l->paused_ms = now;
+    if (l->told_ms && now - l->told_ms < LISTENER_TELL_MS)
+        return;
+    LOG(LOG_WARN, "accept_paused", LOG_CSTR("reason", reason), LOG_INT("pauses", l->n_pauses));
+    l->told_ms = now;
+    l->told = true;
+}
+
+/* Nobody waits any more. */
+static void note_all_taken(struct listener *l)
+{
+    if (l->told)
+        LOG(LOG_INFO, "accept_resumed", LOG_INT("after_ms", l->loop->now_ms - l->paused_ms),
+            LOG_INT("pauses", l->n_pauses));
+    l->told = false;
+    l->n_pauses = 0;
+}
+
+/* Whether only the connection that was to be accepted is concerned (accept(2)): it was gone before
+ * we came, and the next may live. */
+static bool is_of_one(int error)
+{
+    static const int errors[] = {ECONNABORTED, EPROTO,       EINTR,       ENETDOWN,   ENOPROTOOPT,
+                                 EHOSTDOWN,    EHOSTUNREACH, ENETUNREACH, ECONNRESET, ENONET};
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        if (errors[i] == error)
+            return true;
+    }
+    return false;
+}
+
 static void on_ready(struct io *io, uint32_t events)
 {
     (void)events;
@@ -113,18 +151,21 @@ static void on_ready(struct io *io, uint32_t events)
     for (int i = 0; i < LISTENER_BURST; i++) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof(peer);
+        const char *why_not = l->why_not ? l->why_not(l->ctx) : NULL;
+        if (why_not) {
+            pause_for(l, why_not);
+            return;
+        }
         int fd = accept4(io->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                /* The backlog keeps who waits; asking again at once would only burn CPU. */
-                LOG(LOG_WARN, "accept_paused", LOG_CSTR("reason", strerror(errno)));
-                loop_change(l->loop, &l->io, 0);
-                timer_set(&l->loop->timers, &l->rest, l->loop->now_ms + LISTENER_REST_MS);
-                return;
-            }
-            if (errno == EAGAIN || errno == EWOULDBLOCK)
-                return;
-            continue; /* this one was gone before we came: the next may live */
+        if (fd < 0 && is_of_one(errno))
+            continue;
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            note_all_taken(l);
+            return;
+        }
+        if (fd < 0) { /* out of descriptors, of memory; or forbidden, which would not end either */
+            pause_for(l, strerror(errno));
+            return;
         }
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

@@ -10,8 +10,9 @@
 
 enum {
     LISTENER_BACKLOG = 4096,
-    LISTENER_BURST = 64,    /* accepted in one turn, so that live sockets are served in between */
-    LISTENER_REST_MS = 100, /* pause after the process ran out of descriptors */
+    LISTENER_BURST = 64,      /* accepted in one turn, so that live sockets are served in between */
+    LISTENER_REST_MS = 100,   /* pause after something ran out */
+    LISTENER_TELL_MS = 10000, /* between two lines that tell of pauses */
 };
 
 struct address {
@@ -34,12 +35,21 @@ enum err address_probe(const struct address *a);
 /* Takes over fd (non-blocking, TCP_NODELAY set); `peer` is whom it is from. */
 typedef void accept_fn(void *ctx, int fd, const struct sockaddr_storage *peer);
 
+/* Asked before each connection. Not NULL: none is taken for this reason (a few words), and it is
+ * asked again after LISTENER_REST_MS; who comes waits in the backlog. */
+typedef const char *accept_not_fn(void *ctx);
+
 struct listener {
     struct io io;
     struct loop *loop;
     struct timer rest;
     accept_fn *accepted;
+    accept_not_fn *why_not; /* NULL, or set behind listener_open */
     void *ctx;
+    int64_t paused_ms; /* when the first of these pauses began; 0: none did */
+    int64_t told_ms;   /* when a line last told of one */
+    unsigned n_pauses;
+    bool told;
 };
 
 /* Binds and listens. ERR_SYS: errno. If a->sa asks for port 0, *a gets the port that was given. */

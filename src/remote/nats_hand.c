@@ -4,14 +4,14 @@
 #include <nats/nats.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include "base/deadline.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 enum {
     PING_MS = 10000,
-    CLOSE_WAIT_S = 5, /* for callbacks under way; beyond that the memory is left to them */
+    CLOSE_WAIT_MS = 5000, /* for callbacks under way; beyond that the memory is left to them */
     REPLY_SUBJECT_MAX = 128,
 };
 
@@ -33,7 +33,8 @@ struct nats_hand {
     natsOptions *options;
     natsConnection *nc;
     jsCtx *js;
-    natsInbox *inbox; /* the first part of the subjects of replies */
+    natsInbox *inbox;     /* the first part of the subjects of replies */
+    double clock_ahead_s; /* at its last look */
 };
 
 /* ---- news ---- */
@@ -157,9 +158,7 @@ static void on_reply(natsConnection *nc, natsSubscription *sub, natsMsg *msg, vo
 /* Waits until no callback can come any more; false: it took too long. */
 static bool wait_for_users(struct nats_hand *h)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += CLOSE_WAIT_S;
+    const struct timespec until = deadline_in_ms(CLOSE_WAIT_MS);
     pthread_mutex_lock(&h->lock);
     for (int r = 0; h->n_users && r == 0;)
         r = pthread_cond_timedwait(&h->changed, &h->lock, &until);
@@ -211,6 +210,7 @@ static void open_connection(struct nats_hand *h)
     jsOptions_Init(&js_options);
     js_options.Wait = NATS_CALL_MS;
     shut(h);
+    h->clock_ahead_s = deadline_wall_ahead_s();
     add_user(h); /* until on_closed */
     natsStatus s = natsConnection_Connect(&h->nc, h->options);
     if (s != NATS_OK && s != NATS_NOT_YET_CONNECTED) {
@@ -275,12 +275,23 @@ static struct nats_news ensure_stream(struct nats_hand *h)
     return unsure("JetStream does not make the stream", (int)code);
 }
 
+/* cnats waits by the wall clock for its next try to connect: stepped back, for as long as that. */
+static void look_at_clock(struct nats_hand *h)
+{
+    double ahead_s = deadline_wall_ahead_s();
+    bool stepped_back = ahead_s < h->clock_ahead_s - DEADLINE_STEP_S;
+    h->clock_ahead_s = ahead_s;
+    if (stepped_back && natsConnection_Status(h->nc) != NATS_CONN_STATUS_CONNECTED)
+        natsConnection_Close(h->nc);
+}
+
 /* Only a definite no makes a plain server of it: taking silence for a no would turn promises of a
  * stream into hopes, without anyone noticing. */
 static struct nats_news look(struct nats_hand *h)
 {
     if (!h->nc)
         return unsure("not open", 0);
+    look_at_clock(h);
     /* The news of it may have come before those of its opening. */
     if (natsConnection_IsClosed(h->nc))
         tell(h, (struct nats_news){.event = NATS_EVENT_SHUT, .why = last_error(h->nc)});
@@ -319,9 +330,7 @@ static bool wait_for_refusals(struct nats_hand *h)
     int64_t delivered = 0;
     if (natsSubscription_GetStats(h->replies, &pending, NULL, NULL, NULL, &delivered, NULL))
         return false;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += NATS_CALL_MS / 1000;
+    const struct timespec until = deadline_in_ms(NATS_CALL_MS);
     pthread_mutex_lock(&h->lock);
     for (int r = 0; h->n_replies < delivered + pending && r == 0;)
         r = pthread_cond_timedwait(&h->changed, &h->lock, &until);
@@ -500,7 +509,7 @@ enum err nats_hand_new(struct nats_hand **out, struct inbox *news, const char *s
     struct nats_hand *h = mem_zalloc(sizeof(*h));
     h->news = news;
     pthread_mutex_init(&h->lock, NULL);
-    pthread_cond_init(&h->changed, NULL);
+    deadline_cond_init(&h->changed);
     natsStatus s = natsOptions_Create(&h->options);
     if (s == NATS_OK)
         s = natsInbox_Create(&h->inbox);

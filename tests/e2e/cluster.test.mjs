@@ -118,7 +118,7 @@ clusterTest(
     assert.equal(await cluster.slaves[0].auth(jwt), jwt);
     const client = await cluster.slaves[1].connect(cluster.slaves[1].url('app', jwt));
     await client.subscribe('x');
-    for (const slave of cluster.slaves) assert.equal(slave.logged('tickets_are_jwts').length, 1);
+    for (const slave of cluster.slaves) assert.equal((await slave.log('tickets_are_jwts')).length, 1);
     assert.equal(cluster.masters[0].logged('tickets_are_jwts').length, 0);
   },
 );

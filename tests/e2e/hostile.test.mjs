@@ -298,7 +298,7 @@ hostileTest(
     for (const client of hearing) {
       for (let i = 0; i <= n; i++) assert.ok((await client.next()) === message(i), `message ${i}`);
     }
-    const reasons = server.logged('socket_closed').map(({ code, reason }) => ({ code, reason }));
+    const reasons = (await server.log('socket_closed')).map(({ code, reason }) => ({ code, reason }));
     assert.deepEqual(reasons, [{ code: 1008, reason: 'slow' }]);
   },
 );
@@ -342,7 +342,7 @@ hostileTest(
     await server.push('app', 'c', 'e', 'x'.repeat(9 << 20));
     await server.push('app', 'c', 'e', '1');
     await until(async () => !(await server.ask('/app/online')).length, 'it is gone');
-    const [{ code, reason }] = server.logged('socket_closed');
+    const [{ code, reason }] = await server.log('socket_closed');
     assert.deepEqual({ code, reason }, { code: 1006, reason: 'stuck' });
   },
 );
@@ -359,7 +359,7 @@ hostileTest(
       if (raw.socket.writableLength < 1 << 20) raw.write(many);
       return !(await server.ask('/app/online')).length;
     }, 'it is gone');
-    const [{ code, reason }] = server.logged('socket_closed');
+    const [{ code, reason }] = await server.log('socket_closed');
     assert.deepEqual({ code, reason }, { code: 1008, reason: 'slow' });
   },
 );

@@ -146,7 +146,7 @@ test('a key set says what its keys are for', () => {
     assert.ok(!(await takes(server, keys.signBy(ps, identity(), { alg: 'RS256' }))));
     assert.ok(!(await takes(server, keys.signBy(ps, identity(), { alg: 'PS384' }))));
     assert.ok(!(await takes(server, keys.signBy(other, identity()))));
-    const [line] = server.logged('jwks_keys_passed_over');
+    const [line] = await server.log('jwks_keys_passed_over');
     assert.deepEqual([line.keys, line.taken], [2, 1]);
     assert.match(line.reason, /^The use of the key is not "sig"\.$/);
     assertNoSecrets(server, 'c2VjcmV0LW9mLXRoZS1zZXQ', keys.jwkOf(ps).n);
@@ -473,7 +473,7 @@ test('only listed pages open sockets', async () => {
       assert.equal(refusal.status, 403, origin);
       assert.equal(refusal.body, 'pages of this origin may not connect\n');
     }
-    assert.equal(server.logged('origin_refused')[0].origin, 'https://evil.example');
+    assert.equal((await server.log('origin_refused'))[0].origin, 'https://evil.example');
     for (const method of ['POST', 'OPTIONS']) {
       const good = await auth(server, 'https://a.shop.example', method);
       assert.equal(good.headers['access-control-allow-origin'], 'https://a.shop.example');
@@ -638,7 +638,7 @@ serverTest('rules hold for a refresh as well', { 'receive-max-message-size': 819
 });
 
 serverTest('a refresh that is too long is told so', { 'enforce-exp': 'on' }, async (server) => {
-  assert.match(server.logged('refresh_does_not_fit')[0].reason, /--receive-max-message-size/);
+  assert.match((await server.log('refresh_does_not_fit'))[0].reason, /--receive-max-message-size/);
   const client = await server.login({ user: 'ann' });
   client.send({ event: 'gusher.refresh', data: { token: keys.sign(identity()) } });
   assert.deepEqual(await client.closed(), { code: 1009, reason: 'too_big: message is too big: over 512 bytes' });

@@ -79,7 +79,7 @@ test('only known keys call the master', async () => {
     assert.equal(await statusOf(server.callSlave('GET', '/ping')), 200);
     assert.equal(await statusOf(server.call('GET', '/ping')), 200);
     // The log says who was refused and why, and no key.
-    const reasons = server.logged('master_refused').map(({ status, key }) => [status, key]);
+    const reasons = (await server.log('master_refused', 4)).map(({ status, key }) => [status, key]);
     assert.deepEqual(reasons, [
       [401, ''],
       [401, ''],

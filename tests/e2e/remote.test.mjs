@@ -89,7 +89,7 @@ test('a sink that stays away is an error of the command', async () => {
     const client = await login(server);
     remote(client, 1, {});
     await failed(client);
-    assert.equal(server.logged('remote_failed').length, 1);
+    assert.equal((await server.log('remote_failed')).length, 1);
   });
 });
 

@@ -11,6 +11,7 @@ import { request } from './http.mjs';
 import * as keys from './keys.mjs';
 import { Process } from './process.mjs';
 import { Raw, requestText, upgradeHeaders } from './raw.mjs';
+import { until } from './wait.mjs';
 
 export { Process };
 
@@ -119,6 +120,15 @@ export class Server {
       .split('\n')
       .filter((line) => line.includes(`"event":"${event}"`))
       .map((line) => JSON.parse(line));
+  }
+
+  /** The same when there are `n`: a line may come behind what it tells of, as the log has a thread
+   *  of its own. */
+  log(event, n = 1) {
+    return until(() => {
+      const lines = this.logged(event);
+      return lines.length >= n && lines;
+    }, `${n} lines of ${event}`);
   }
 
   // ---- HTTP

@@ -465,6 +465,41 @@ static void answers_probes(void **unused)
     expect("GET /readyz", "503 text nats not connected");
 }
 
+static const char *scarce;
+
+static const char *trouble(void *ctx)
+{
+    assert_ptr_equal(ctx, &answered);
+    return scarce;
+}
+
+/* Then nobody becomes a socket; backends and probes are answered. */
+static void takes_no_sockets_when_something_is_scarce(void **unused)
+{
+    (void)unused;
+    const unsigned roles = API_SLAVE | API_MASTER | API_NO_SOCKETS;
+    static const char refusal[] =
+        "503 text Retry-After: 10\r\nX-Content-Type-Options: nosniff\r\nclose no new sockets are "
+        "taken here at the moment, try again\n";
+    api.trouble = trouble;
+    scarce = NULL;
+    expect_from(roles, "GET /readyz", NULL, STR_EMPTY, "200 text ready");
+    scarce = "memory is scarce";
+    expect_from(roles, "GET /readyz", NULL, STR_EMPTY, "503 text memory is scarce");
+    expect_from(roles, "GET /healthz", NULL, STR_EMPTY, "200 text ok");
+    expect_from(roles, "GET /api/ping", NULL, STR_EMPTY, "200 text pong");
+    expect_from(roles, "GET /gcs/ws/app?token=x", NULL, STR_EMPTY, refusal);
+    expect_from(roles, "GET /gcs/wtf/app?token=x", NULL, STR_EMPTY, refusal);
+    /* A page can read it. */
+    expect_from(roles, "POST /gcs/auth", NULL, STR_EMPTY,
+                "503 text Access-Control-Allow-Origin: *\r\nRetry-After: 10\r\n"
+                "X-Content-Type-Options: nosniff\r\nclose no new sockets are taken here at the "
+                "moment, try again\n");
+    bus.is_away = true;
+    expect_from(roles, "GET /readyz", NULL, STR_EMPTY, "503 text nats not connected");
+    api.trouble = NULL;
+}
+
 /* The token in a reply of auth, or an empty text. */
 static struct buf auth(const char *type, const char *body)
 {
@@ -1836,6 +1871,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_API(answers_pings),
         WITH_API(answers_probes),
+        WITH_API(takes_no_sockets_when_something_is_scarce),
         WITH_API(trades_jwts_for_tickets),
         WITH_API(trades_long_jwts_for_tickets_of_every_kind),
         WITH_API(tells_others_of_tickets),

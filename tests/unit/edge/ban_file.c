@@ -1,15 +1,18 @@
 #include "edge/ban_file.h"
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "base/hash.h"
+#include "base/log.h"
 
 #define NOW 1700000000ll
 #define APP STR("app")
@@ -152,6 +155,44 @@ static void says_what_is_wrong_with_the_file(void **unused)
     assert_null(f);
 }
 
+/* A limit of the file's size is a full disk: half a line fits. */
+static void limit_file(rlim_t bytes)
+{
+    struct rlimit l;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
+    l.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static void a_full_disk_heals(void **unused)
+{
+    (void)unused;
+    struct stat s;
+    struct ban ann = ban_of(BAN_USER, STR("ann"), NOW + 100, 1),
+               bob = ban_of(BAN_USER, STR("bob"), NOW + 100, 1),
+               cem = ban_of(BAN_USER, STR("cem"), NOW + 100, 1);
+    signal(SIGXFSZ, SIG_IGN);
+    log_setup(LOG_SILENT, false);
+    opened(NOW);
+    assert_int_equal(take(&ann, NOW), ERR_OK);
+    assert_int_equal(stat(file, &s), 0);
+    off_t len = s.st_size;
+    limit_file((rlim_t)len + 10);
+    assert_int_equal(take(&bob, NOW), ERR_OK);
+    assert_int_equal(take(&cem, NOW), ERR_OK);
+    assert_true(user_is_out("bob", NOW)); /* in force all the same */
+    ban_file_mend(kept);                  /* in vain */
+    assert_int_equal(stat(file, &s), 0);
+    assert_int_equal(s.st_size, len); /* no half of a line */
+    limit_file(RLIM_INFINITY);
+    ban_file_mend(kept);
+    closed();
+    opened(NOW);
+    assert_true(user_is_out("ann", NOW));
+    assert_true(user_is_out("bob", NOW));
+    assert_true(user_is_out("cem", NOW));
+}
+
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -160,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FILE(a_file_outlives_the_process),
         WITH_FILE(says_what_is_wrong_with_the_file),
+        WITH_FILE(a_full_disk_heals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -327,6 +327,56 @@ static void closes_while_it_rests(void **unused)
     close(peer);
 }
 
+/* Whoever holds the listener may say that it is full. */
+static const char *full;
+
+static const char *why_not(void *ctx)
+{
+    assert_ptr_equal(ctx, &accepted);
+    return full;
+}
+
+static void rests_when_it_is_told_to(void **unused)
+{
+    (void)unused;
+    struct listener l;
+    struct address a = open_on(&l, "127.0.0.1:0");
+    int peer = connect_to(&a);
+    l.why_not = why_not;
+    full = "it is full";
+    for (int64_t until = clock_ms() + DEADLINE_MS; l.io.events && clock_ms() < until;)
+        loop_turn(&loop, 10);
+    assert_int_equal(l.io.events, 0);
+    for (int64_t until = clock_ms() + DEADLINE_MS; l.n_pauses < 3 && clock_ms() < until;)
+        loop_turn(&loop, 50);
+    assert_int_equal(l.n_pauses, 3);
+    assert_int_equal(accepted.n, 0);
+    assert_true(l.told);
+    full = NULL;
+    turn_until_accepted(1);
+    for (int64_t until = clock_ms() + DEADLINE_MS; l.told && clock_ms() < until;)
+        loop_turn(&loop, 10);
+    assert_false(l.told);
+    assert_int_equal(l.n_pauses, 0);
+    close(peer);
+    listener_close(&l);
+}
+
+/* An error that does not go away (here EINVAL; EPERM of a security module is like that) must not
+ * keep the thread busy: the socket stays ready. */
+static void rests_at_an_error_that_stays(void **unused)
+{
+    (void)unused;
+    struct listener l;
+    open_on(&l, "127.0.0.1:0");
+    assert_int_equal(shutdown(l.io.fd, SHUT_RD), 0);
+    l.io.fn(&l.io, EPOLLIN);
+    assert_int_equal(l.n_pauses, 1);
+    assert_true(timer_is_set(&l.rest));
+    assert_int_equal(accepted.n, 0);
+    listener_close(&l);
+}
+
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -343,6 +393,8 @@ int main(void)
         WITH_LOOP(accepts_in_bursts),
         WITH_LOOP(rests_when_descriptors_are_out),
         WITH_LOOP(closes_while_it_rests),
+        WITH_LOOP(rests_when_it_is_told_to),
+        WITH_LOOP(rests_at_an_error_that_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
