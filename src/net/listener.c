@@ -106,24 +106,36 @@ static void resume(struct timer *t)
     loop_change(l->loop, &l->io, EPOLLIN);
 }
 
+/* The backlog keeps who waits; asking again at once would only burn CPU. */
+static void pause_for(struct listener *l, const char *reason)
+{
+    if (!l->told)
+        LOG(LOG_WARN, "accept_paused", LOG_CSTR("reason", reason));
+    l->told = true;
+    loop_change(l->loop, &l->io, 0);
+    timer_set(&l->loop->timers, &l->rest, l->loop->now_ms + LISTENER_REST_MS);
+}
+
 static void on_ready(struct io *io, uint32_t events)
 {
     (void)events;
     struct listener *l = container_of(io, struct listener, io);
+    if (mem_is_short()) {
+        pause_for(l, "memory is short");
+        return;
+    }
     for (int i = 0; i < LISTENER_BURST; i++) {
         int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                /* The backlog keeps who waits; asking again at once would only burn CPU. */
-                LOG(LOG_WARN, "accept_paused", LOG_CSTR("reason", strerror(errno)));
-                loop_change(l->loop, &l->io, 0);
-                timer_set(&l->loop->timers, &l->rest, l->loop->now_ms + LISTENER_REST_MS);
+                pause_for(l, strerror(errno));
                 return;
             }
             if (errno == EAGAIN || errno == EWOULDBLOCK)
                 return;
             continue; /* this one was gone before we came: the next may live */
         }
+        l->told = false;
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         l->accepted(l->ctx, fd);

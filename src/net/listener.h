@@ -11,7 +11,7 @@
 enum {
     LISTENER_BACKLOG = 4096,
     LISTENER_BURST = 64,    /* accepted in one turn, so that live sockets are served in between */
-    LISTENER_REST_MS = 100, /* pause after the process ran out of descriptors */
+    LISTENER_REST_MS = 100, /* pause after the process ran out of descriptors or memory */
 };
 
 struct address {
@@ -38,6 +38,7 @@ struct listener {
     struct io io;
     struct loop *loop;
     struct timer rest;
+    bool told; /* that it pauses: once, until somebody was accepted again */
     accept_fn *accepted;
     void *ctx;
 };
