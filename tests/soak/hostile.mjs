@@ -4,7 +4,7 @@ import { frame, Raw, requestText, TEXT, upgradeHeaders } from '../e2e/support/ra
 import { pause, within } from '../e2e/support/wait.mjs';
 import { noise } from './site.mjs';
 
-const LIFE_MS = 40_000;
+const LIFE_MS = 60_000;
 
 async function socket(site, random) {
   const raw = await Raw.connect(site.slave.slave);

@@ -29,6 +29,9 @@ async function startSink() {
   return sink;
 }
 
+/** It gives up connections before the server does: a request must not meet the end of its own. */
+const newAgent = () => new http.Agent({ keepAlive: true, maxSockets: 16, timeout: 1500 });
+
 async function makeMasterKey(file) {
   const rights = ['publish', 'query', 'admin'].flatMap((right) => ['--right', right]);
   const { code, stdout } = await run(['key', '--name', 'soak', ...rights, '--keys-file', file]);
@@ -55,6 +58,7 @@ export class Site {
       'receive-max-message-size': 8192,
       'send-queue-bytes': 262_144,
       'write-timeout': 5,
+      'request-timeout': 20, // we may stand still for a while ourselves
       'ping-interval': 15,
       'pong-timeout': 40,
     };
@@ -85,7 +89,7 @@ export class Site {
     this.events = {};
     this.rounds = 0;
     this.reports = [];
-    this.agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
+    this.agent = newAgent();
   }
 
   /** One key comes and goes with each exchange; those that sign stay. */
@@ -182,7 +186,7 @@ export class Site {
   /** Our own connections are closed, those that are kept alive, too. */
   async disconnect() {
     this.agent.destroy();
-    this.agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
+    this.agent = newAgent();
     for (const server of Object.values(this.servers)) server.agent.destroy();
   }
 
