@@ -6,6 +6,7 @@
 #include <cstring>
 #include <execinfo.h>
 #include <new>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -30,7 +31,7 @@ namespace
 enum mode { OFF, COUNT_ALL, COUNT_OWN, RECORD };
 
 enum {
-    FRAMES = 24,
+    FRAMES = 16,
     SITES_MAX = 1 << 14,      /* a power of two */
     MEM_FUNCTION_BYTES = 192, /* of each function of base/mem, no less */
 };
@@ -60,23 +61,59 @@ bool is_own(const void *caller)
            lies_in(caller, reinterpret_cast<const void *>(mem_realloc));
 }
 
-/* FNV-1a of the return addresses. */
-uint64_t stack_hash()
+uint64_t hash_in(uint64_t h, const void *p) /* FNV-1a */
+{
+    return (h ^ reinterpret_cast<uintptr_t>(p)) * 1099511628211u;
+}
+
+const char *end_of_stack()
+{
+    pthread_attr_t attr;
+    void *low;
+    size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        pthread_attr_getstack(&attr, &low, &bytes);
+        pthread_attr_destroy(&attr);
+    }
+    return bytes ? static_cast<char *>(low) + bytes : nullptr;
+}
+
+/* Our own code keeps frame pointers. Where a library's does not the walk ends, or goes astray
+ * within the stack, always in the same way. */
+uint64_t hash_of_frames(void *const *frame)
+{
+    static thread_local const char *end = end_of_stack();
+    uint64_t h = 14695981039346656037u;
+    for (int i = 0; i < FRAMES; i++) {
+        h = hash_in(h, frame[1]);
+        auto next = static_cast<void *const *>(frame[0]);
+        if (next <= frame || reinterpret_cast<const char *>(next + 2) > end ||
+            reinterpret_cast<uintptr_t>(next) % sizeof(void *))
+            break;
+        frame = next;
+    }
+    return h;
+}
+
+/* Slower; by the tables for exceptions, which every library has. */
+uint64_t hash_of_backtrace()
 {
     void *frames[FRAMES];
     int n = backtrace(frames, FRAMES);
     uint64_t h = 14695981039346656037u;
     for (int i = 0; i < n; i++)
-        h = (h ^ reinterpret_cast<uintptr_t>(frames[i])) * 1099511628211u;
-    return h ? h : 1;
+        h = hash_in(h, frames[i]);
+    return h;
 }
 
-void record(uint64_t nth)
+void record(uint64_t nth, bool by_new)
 {
     if (inside)
         return;
     inside = true;
-    uint64_t h = stack_hash();
+    uint64_t h = by_new ? hash_of_backtrace()
+                        : hash_of_frames(static_cast<void *const *>(__builtin_frame_address(0)));
+    h += !h;
     while (sites_busy.test_and_set())
         ;
     unsigned place = h % SITES_MAX;
@@ -137,7 +174,7 @@ bool fails(const void *caller, bool by_new)
         return false;
     uint64_t nth = ++count;
     if (now == RECORD)
-        record(nth);
+        record(nth, by_new);
     if (now == RECORD || !fail_at || nth < fail_at || nth >= fail_at + in_a_row)
         return false;
     happened = true;

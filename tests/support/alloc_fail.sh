@@ -3,11 +3,12 @@
 # to pass all the same: alloc_fail.sh PROGRAM SECONDS
 # A kind is what called base/mem or `new`, by the stack. Where the seconds do not suffice for all,
 # kinds are drawn: ALLOC_FAIL_SEED=n draws the same ones again, ALLOC_FAIL_SECONDS=n is stronger than
-# SECONDS.
+# SECONDS. With SECONDS 0 nothing is done unless that is set: for programs that take long.
 set -euo pipefail
 program=$1
 seconds=${ALLOC_FAIL_SECONDS:-$2}
 seed=${ALLOC_FAIL_SEED:-$((RANDOM * 32768 + RANDOM))}
+[ "$seconds" != 0 ] || exit 77
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
