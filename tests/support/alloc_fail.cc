@@ -23,6 +23,8 @@ void *BELOW(malloc)(size_t bytes);
 void *BELOW(calloc)(size_t n, size_t bytes);
 void *BELOW(realloc)(void *p, size_t bytes);
 void BELOW(free)(void *p);
+void __lsan_disable(void) __attribute__((weak));
+void __lsan_enable(void) __attribute__((weak));
 }
 
 namespace
@@ -153,8 +155,13 @@ __attribute__((constructor)) void begin()
 {
     const char *at = getenv("ALLOC_FAIL_AT");
     if (getenv("ALLOC_FAIL_SITES")) {
+        /* Loads what it needs. The loader's own memory would look lost, as we stand between. */
         void *frame;
-        backtrace(&frame, 1); /* loads what it needs */
+        if (__lsan_disable)
+            __lsan_disable();
+        backtrace(&frame, 1);
+        if (__lsan_enable)
+            __lsan_enable();
         atexit(write_sites);
         mode = RECORD;
     } else if (at) {
