@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "auth/trust.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cli/token.h"
 #include "edge/server.h"
 #include "load.h"
@@ -540,6 +541,8 @@ int run_server(const struct config *c, enum config_command command, const char *
     if (wrong)
         return wrong;
 
+    if (!mem_keep_reserve())
+        return run_fail(1, "there is no memory to begin with");
     if (!c->core_dumps)
         privilege_forbid_dumps();
     log_setup(level_of(c->log_level), strcmp(c->log_format, "json") == 0);

@@ -116,9 +116,12 @@ static EVP_PKEY *rsa_of(const struct jwk *j)
         OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
         BIGNUM *modulus = BN_bin2bn((unsigned char *)n.p, (int)n.len, NULL);
         BIGNUM *exponent = BN_bin2bn((unsigned char *)e.p, (int)e.len, NULL);
-        if (OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) &&
+        if (build && modulus && exponent &&
+            OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) &&
             OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, exponent))
             key = from_params("RSA", build);
+        if (!key)
+            pem_note_silence();
         OSSL_PARAM_BLD_free(build);
         BN_free(modulus);
         BN_free(exponent);
@@ -152,10 +155,13 @@ static EVP_PKEY *ec_of(const struct jwk *j)
         point.len == 1 + 2 * len) {
         OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
         json_decode(&group, j->crv);
-        if (OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, group.p,
+        if (build &&
+            OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, group.p,
                                             group.len) &&
             OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, point.p, point.len))
             key = from_params("EC", build);
+        if (!key)
+            pem_note_silence();
         OSSL_PARAM_BLD_free(build);
     }
     buf_fini(&point);
@@ -167,8 +173,11 @@ static EVP_PKEY *okp_of(const struct jwk *j)
 {
     struct buf x = BUF_INIT;
     EVP_PKEY *key = NULL;
-    if (json_is(j->crv, STR("Ed25519")) && bytes_of(&x, j->x) && x.len == ED25519_KEY)
+    if (json_is(j->crv, STR("Ed25519")) && bytes_of(&x, j->x) && x.len == ED25519_KEY) {
         key = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, (unsigned char *)x.p, x.len);
+        if (!key)
+            pem_note_silence();
+    }
     buf_fini(&x);
     return key;
 }
@@ -214,8 +223,18 @@ static enum err add_all(struct keys *k, struct json list, struct jwks_report *r,
     char detail[sizeof r->reason];
     json_iter_init(&it, list);
     while (json_next(&it, NULL, &key)) {
-        enum err e = add_jwk(k, key, detail, sizeof detail);
         ERR_clear_error();
+        enum err e = add_jwk(k, key, detail, sizeof detail);
+        /* Nor may a key be passed over where memory was out for a moment and OpenSSL gave another
+         * reason, as it does now and then: what is no good is no good twice. */
+        bool lacks_memory = e && pem_lacks_memory();
+        if (e == ERR_PROTO && !lacks_memory) {
+            e = add_jwk(k, key, detail, sizeof detail);
+            lacks_memory = e && pem_lacks_memory();
+        }
+        ERR_clear_error();
+        if (lacks_memory)
+            return pem_refuse_for_memory(why, why_len);
         if (e == ERR_LIMIT) {
             snprintf(why, why_len, "%s", detail);
             return e;

@@ -67,12 +67,14 @@ enum err keys_add(struct keys *k, EVP_PKEY *pkey, struct str kid, enum jws_alg f
 
 /* ---- PEM ---- */
 
-/* A certificate's key; or *is_authority, if it is one that signs others. */
+/* A certificate's key, and whether it is one that signs others. NULL also where that cannot be
+ * told, or an authority's key would be taken for one that signs JWTs. */
 static EVP_PKEY *key_of_certificate(const unsigned char **p, long len, bool *is_authority)
 {
     X509 *certificate = d2i_X509(NULL, p, len);
-    EVP_PKEY *key = certificate ? X509_get_pubkey(certificate) : NULL;
-    *is_authority = certificate && X509_check_ca(certificate) == 1;
+    bool is_read = certificate && X509_check_purpose(certificate, -1, -1) == 1;
+    EVP_PKEY *key = is_read ? X509_get_pubkey(certificate) : NULL;
+    *is_authority = is_read && X509_check_ca(certificate) == 1;
     X509_free(certificate);
     return key;
 }
@@ -124,22 +126,26 @@ static enum err refuse_without_key(bool has_private, char *why, size_t why_len)
 
 enum err keys_add_pem(struct keys *k, struct str pem, struct str kid, char *why, size_t why_len)
 {
-    BIO *bio = pem_open(pem);
-    if (!bio)
-        return pem_refuse(why, why_len, "The PEM text is too long.");
+    BIO *bio;
     struct pem_block b;
     unsigned n = 0;
     bool has_private = false;
-    enum err e = ERR_OK;
+    enum err e = pem_open(&bio, pem, why, why_len);
+    if (e)
+        return e;
     while (!e && pem_next(bio, &b)) {
         e = add_block(k, &b, kid, &n, why, why_len);
         has_private |= pem_name_ends(&b, PEM_STRING_PKCS8INF);
         pem_block_fini(&b);
+        if (pem_lacks_memory())
+            e = pem_refuse_for_memory(why, why_len);
     }
+    /* The text must not seem to end with the first block that cannot be read. */
+    if (!e && pem_lacks_memory())
+        e = pem_refuse_for_memory(why, why_len);
     if (!e && !n)
         e = refuse_without_key(has_private, why, why_len);
     BIO_free(bio);
-    ERR_clear_error();
     return e;
 }
 

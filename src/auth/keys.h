@@ -26,8 +26,8 @@ unsigned keys_count(const struct keys *k);
 /* Adds every public key of a PEM text (SubjectPublicKeyInfo, PKCS#1 or an X.509 certificate), all
  * with this `kid` (p NULL: none). Private keys are passed over, and so are the certificates behind
  * the first block that sign other certificates: they vouch for the one before them. ERR_PROTO:
- * there is no public key in it, or one that is broken or not good; ERR_LIMIT: over KEYS_MAX. `why`
- * gets one sentence; some keys may have been added. */
+ * there is no public key in it, or one that is broken or not good; ERR_LIMIT: over KEYS_MAX;
+ * ERR_SYS: memory was out. `why` gets one sentence; some keys may have been added. */
 enum err keys_add_pem(struct keys *k, struct str pem, struct str kid, char *why, size_t why_len);
 
 /* What came of a JSON Web Key Set. */
@@ -39,7 +39,8 @@ struct jwks_report {
 /* Adds the keys of a JSON Web Key Set (RFC 7517). Passed over are keys of other kinds, with another
  * use than "sig", without "verify" in key_ops, with an algorithm that is not ours or not theirs,
  * private ones and broken ones. ERR_PROTO: it is no such set, or none of its keys is usable;
- * ERR_LIMIT: over KEYS_MAX or JWKS_BYTES_MAX. `why` gets one sentence. */
+ * ERR_LIMIT: over KEYS_MAX or JWKS_BYTES_MAX; ERR_SYS: memory was out, which is no reason to pass a
+ * key over. `why` gets one sentence. */
 enum err keys_add_jwks(struct keys *k, struct str json, struct jwks_report *report, char *why,
                        size_t why_len);
 

@@ -1,5 +1,6 @@
 #include "auth/master_keys.h"
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -24,10 +25,14 @@ struct master_keys {
     struct master_key *keys;
 };
 
+/* What stays in this thread's queue of errors would be taken for a failure of a TLS connection. */
 static bool hash_of(const struct master_keys *k, struct str secret, unsigned char hash[HASH_LEN])
 {
     unsigned len;
-    return EVP_Digest(secret.p, secret.len, hash, &len, k->sha256, NULL) == 1 && len == HASH_LEN;
+    if (EVP_Digest(secret.p, secret.len, hash, &len, k->sha256, NULL) == 1 && len == HASH_LEN)
+        return true;
+    ERR_clear_error();
+    return false;
 }
 
 /* ---- the file ---- */
@@ -193,6 +198,7 @@ enum err master_keys_parse(struct master_keys **out, struct str text, char *why,
         master_keys_free(k);
     else
         *out = k;
+    ERR_clear_error();
     return e;
 }
 
@@ -294,5 +300,6 @@ enum err master_key_make(struct buf *secret, struct buf *line, struct str name, 
     EVP_MD_free(none.sha256);
     buf_fini(&made);
     buf_fini(&text);
+    ERR_clear_error();
     return e;
 }

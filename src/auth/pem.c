@@ -1,14 +1,24 @@
 #include "auth/pem.h"
 #include <limits.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-BIO *pem_open(struct str text)
+enum err pem_open(BIO **out, struct str text, char *why, size_t why_len)
 {
-    return text.len <= INT_MAX ? BIO_new_mem_buf(text.p, (int)text.len) : NULL;
+    if (text.len > INT_MAX) {
+        pem_refuse(why, why_len, "The PEM text is too long.");
+        return ERR_LIMIT;
+    }
+    BIO *bio = BIO_new_mem_buf(text.p, (int)text.len);
+    ERR_clear_error();
+    if (!bio)
+        return pem_refuse_for_memory(why, why_len);
+    *out = bio;
+    return ERR_OK;
 }
 
 /* PEM_read_bio only takes the armour off: it never asks for a passphrase, as the readers for whole
@@ -16,7 +26,25 @@ BIO *pem_open(struct str text)
 bool pem_next(BIO *bio, struct pem_block *b)
 {
     *b = (struct pem_block){0};
-    return PEM_read_bio(bio, &b->name, &b->header, &b->der, &b->len) == 1;
+    if (PEM_read_bio(bio, &b->name, &b->header, &b->der, &b->len) == 1)
+        return true;
+    pem_note_silence();
+    return false;
+}
+
+void pem_note_silence(void)
+{
+    if (!ERR_peek_error())
+        ERR_raise(ERR_LIB_PEM, ERR_R_MALLOC_FAILURE);
+}
+
+bool pem_lacks_memory(void)
+{
+    bool lacks = false;
+    unsigned long code;
+    while ((code = ERR_get_error()))
+        lacks |= ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    return lacks;
 }
 
 void pem_block_fini(struct pem_block *b)
@@ -36,6 +64,12 @@ bool pem_name_ends(const struct pem_block *b, const char *end)
 {
     size_t len = strlen(b->name), end_len = strlen(end);
     return len >= end_len && strcmp(b->name + len - end_len, end) == 0;
+}
+
+enum err pem_refuse_for_memory(char *why, size_t why_len)
+{
+    pem_refuse(why, why_len, "There is no memory to read the keys with.");
+    return ERR_SYS;
 }
 
 enum err pem_refuse(char *why, size_t why_len, const char *format, ...)

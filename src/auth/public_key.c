@@ -70,10 +70,12 @@ enum err public_key_check_rsa(const EVP_PKEY *pkey, char *why, size_t why_len)
     BIGNUM *n = NULL, *e = NULL;
     enum err verdict;
     if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_N, &n) &&
-        EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e))
+        EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e)) {
         verdict = check_numbers(n, e, why, why_len);
-    else
+    } else {
+        pem_note_silence();
         verdict = pem_refuse(why, why_len, "The RSA key lacks some of its numbers.");
+    }
     BN_free(n);
     BN_free(e);
     return verdict;
@@ -84,6 +86,8 @@ static bool is_on_its_curve(EVP_PKEY *pkey)
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
     bool good = ctx && EVP_PKEY_public_check(ctx) == 1;
     EVP_PKEY_CTX_free(ctx);
+    if (!good)
+        pem_note_silence();
     return good;
 }
 
@@ -172,8 +176,10 @@ enum err public_key_init(struct public_key *k, EVP_PKEY *pkey, struct str kid, e
         if (!made.algs)
             e = pem_refuse(why, why_len, "The key is of another kind than its algorithm.");
     }
-    if (!e && !get_ready(&made))
+    if (!e && !get_ready(&made)) {
+        pem_note_silence();
         e = pem_refuse(why, why_len, "OpenSSL cannot verify with the key.");
+    }
     if (e) {
         drop_ready(&made);
         return e;

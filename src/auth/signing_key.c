@@ -4,7 +4,6 @@
 #include "auth/pem.h"
 #include "auth/public_key.h"
 #include "base/mem.h"
-#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -31,10 +30,11 @@ static bool is_encrypted(const struct pem_block *b)
 /* Reads the first fitting block. */
 static enum err read_pem(EVP_PKEY **out, struct str pem, char *why, size_t why_len)
 {
-    BIO *bio = pem_open(pem);
-    if (!bio)
-        return pem_refuse(why, why_len, "The PEM text is too long.");
-    enum err e = pem_refuse(why, why_len, "There is no private key in PEM form in it.");
+    BIO *bio;
+    enum err e = pem_open(&bio, pem, why, why_len);
+    if (e)
+        return e;
+    e = pem_refuse(why, why_len, "There is no private key in PEM form in it.");
     struct pem_block b;
     bool found = false;
     while (!found && pem_next(bio, &b)) {
@@ -115,9 +115,10 @@ enum err signing_key_public_half(struct buf *public_pem, struct str private_pem,
     enum err e = read_private(&key, private_pem, why, why_len);
     if (!e) {
         BIO *bio = BIO_new(BIO_s_mem());
-        int written = PEM_write_bio_PUBKEY(bio, key);
-        assert(written == 1);
-        add_bio(public_pem, bio);
+        if (bio && PEM_write_bio_PUBKEY(bio, key) == 1)
+            add_bio(public_pem, bio);
+        else
+            e = pem_refuse_for_memory(why, why_len);
         BIO_free(bio);
     }
     EVP_PKEY_free(key);

@@ -19,7 +19,7 @@ void signing_key_free(struct signing_key *k);
 enum err signing_key_generate(struct buf *private_pem, struct buf *public_pem);
 
 /* Appends the public half (SubjectPublicKeyInfo) of a private key that signing_key_from_pem
- * takes. ERR_PROTO with a sentence in `why` as there. */
+ * takes. ERR_PROTO with a sentence in `why` as there; ERR_SYS: memory was out. */
 enum err signing_key_public_half(struct buf *public_pem, struct str private_pem, char *why,
                                  size_t why_len);
 

@@ -20,11 +20,12 @@ enum err ticket_block_init(struct ticket_block *b, const unsigned char key[TICKE
 {
     b->seal = cipher_new(key, true);
     b->open = cipher_new(key, false);
+    /* What stays in this thread's queue would be taken for a failure of a TLS connection; there may
+     * be something of what was tried in vain although all is well. */
+    ERR_clear_error();
     if (b->seal && b->open)
         return ERR_OK;
     ticket_block_fini(b);
-    /* What stays in this thread's queue would be taken for a failure of a TLS connection. */
-    ERR_clear_error();
     return ERR_SYS;
 }
 

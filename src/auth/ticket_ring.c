@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include <assert.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 
@@ -135,7 +136,9 @@ enum err tickets_new_local(struct tickets **out, uint32_t max)
         .free = ring_free, .issue = ring_issue, .redeem = ring_redeem, .held = ring_held};
     assert(max > 0 && max <= TICKETS_MAX);
     unsigned char key[TICKET_BLOCK_BYTES];
-    if (RAND_bytes(key, sizeof key) != 1)
+    bool is_random = RAND_bytes(key, sizeof key) == 1;
+    ERR_clear_error(); /* of what it tried in vain, whatever came of it */
+    if (!is_random)
         return ERR_SYS;
     struct ring *r = mem_zalloc(sizeof *r);
     enum err e = ticket_block_init(&r->block, key);

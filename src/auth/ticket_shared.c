@@ -207,10 +207,10 @@ static enum err keep(struct shared *s, struct claims *c, int64_t now_ms, uint64_
     if (!has_room(s, c))
         return ERR_FULL;
     do {
-        if (RAND_bytes((unsigned char *)id, sizeof *id) != 1) {
-            ERR_clear_error();
+        bool is_random = RAND_bytes((unsigned char *)id, sizeof *id) == 1;
+        ERR_clear_error(); /* of what it tried in vain, whatever came of it */
+        if (!is_random)
             return ERR_SYS;
-        }
     } while (find(s, *id));
     put(s, *id, now_ms + TICKET_LIFE_MS, c);
     return ERR_OK;

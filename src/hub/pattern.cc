@@ -1,12 +1,24 @@
 #include "hub/pattern.h"
-#include <cstdio>
-#include <cstdlib>
+#include <new>
 #include <re2/re2.h>
 #include <re2/stringpiece.h>
+#include "base/mem.h"
 
 struct pattern {
     RE2 re;
 };
+
+/* RE2 reports its errors without exceptions. What is left is memory that is out: the reserve is
+ * given back and `new` tries again, as in base/mem.h, and as there the process ends when that does
+ * not help. No exception may run into the C code that called. */
+static void on_no_memory()
+{
+    static thread_local unsigned seen;
+    unsigned n = mem_give_back();
+    if (n == seen)
+        mem_end(0);
+    seen = n;
+}
 
 static RE2::Options options()
 {
@@ -14,15 +26,8 @@ static RE2::Options options()
     o.set_encoding(RE2::Options::EncodingUTF8);
     o.set_log_errors(false); /* it would write what a backend sent to standard error */
     o.set_max_mem(PATTERN_MEMORY_MAX);
+    std::set_new_handler(on_no_memory);
     return o;
-}
-
-/* RE2 reports its errors without exceptions. What is left is memory that is out, and that ends
- * the process, as in base/mem.h: no exception may run into the C code that called. */
-[[noreturn]] static void end_of_memory()
-{
-    std::fputs("gusher: out of memory in a regular expression\n", stderr);
-    std::abort();
 }
 
 /* Strings go in as re2::StringPiece: a class of older RE2, and a name of absl::string_view in
@@ -41,7 +46,7 @@ try {
     delete p;
     return e;
 } catch (...) {
-    end_of_memory();
+    mem_end(0);
 }
 
 void pattern_free(struct pattern *p)
@@ -53,5 +58,5 @@ bool pattern_match(const struct pattern *p, struct str text)
 try {
     return RE2::PartialMatch(re2::StringPiece(text.p, text.len), p->re);
 } catch (...) {
-    end_of_memory();
+    mem_end(0);
 }

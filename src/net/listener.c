@@ -148,6 +148,10 @@ static void on_ready(struct io *io, uint32_t events)
 {
     (void)events;
     struct listener *l = container_of(io, struct listener, io);
+    if (mem_is_short()) {
+        pause_for(l, "memory is short");
+        return;
+    }
     for (int i = 0; i < LISTENER_BURST; i++) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof(peer);

@@ -49,7 +49,7 @@ struct listener {
     int64_t paused_ms; /* when the first of these pauses began; 0: none did */
     int64_t told_ms;   /* when a line last told of one */
     unsigned n_pauses;
-    bool told;
+    bool told; /* somebody waits, and that was told */
 };
 
 /* Binds and listens. ERR_SYS: errno. If a->sa asks for port 0, *a gets the port that was given. */

@@ -9,6 +9,8 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 #include "base/buf.h"
 #include "base64_text.h"
@@ -160,6 +162,33 @@ static inline struct buf jws_pem(EVP_PKEY *key)
     long len = BIO_get_mem_data(bio, &p);
     buf_add(&text, p, (size_t)len);
     BIO_free(bio);
+    return text;
+}
+
+/* A certificate of the key in PEM, signed by itself; an authority's says that it may sign others.
+ */
+static inline struct buf jws_certificate(EVP_PKEY *key, bool is_authority)
+{
+    X509 *x = X509_new();
+    X509_set_version(x, X509_VERSION_3);
+    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints,
+                                             is_authority ? "critical,CA:TRUE" : "CA:FALSE");
+    X509_add_ext(x, ca, -1);
+    X509_EXTENSION_free(ca);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+    X509_gmtime_adj(X509_getm_notBefore(x), 0);
+    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+    X509_set_pubkey(x, key);
+    bool is_ed = EVP_PKEY_is_a(key, "ED25519");
+    MUST(X509_sign(x, key, is_ed ? NULL : EVP_sha256()) > 0);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *p;
+    struct buf text = BUF_INIT;
+    MUST(PEM_write_bio_X509(bio, x) == 1);
+    long len = BIO_get_mem_data(bio, &p);
+    buf_add(&text, p, (size_t)len);
+    BIO_free(bio);
+    X509_free(x);
     return text;
 }
 

@@ -61,27 +61,6 @@ static struct buf pkcs1_public(EVP_PKEY *key)
     return pem_of(bio, written);
 }
 
-/* Signed by itself; an authority's says that it may sign others. */
-static struct buf certificate(EVP_PKEY *key, bool is_authority)
-{
-    X509 *x = X509_new();
-    X509_set_version(x, X509_VERSION_3);
-    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints,
-                                             is_authority ? "critical,CA:TRUE" : "CA:FALSE");
-    X509_add_ext(x, ca, -1);
-    X509_EXTENSION_free(ca);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), 0);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_set_pubkey(x, key);
-    bool is_ed = EVP_PKEY_is_a(key, "ED25519");
-    assert_true(X509_sign(x, key, is_ed ? NULL : EVP_sha256()) > 0);
-    BIO *bio = BIO_new(BIO_s_mem());
-    int written = PEM_write_bio_X509(bio, x);
-    X509_free(x);
-    return pem_of(bio, written);
-}
-
 static struct buf pkcs8(EVP_PKEY *key, const EVP_CIPHER *cipher)
 {
     BIO *bio = BIO_new(BIO_s_mem());
@@ -165,7 +144,7 @@ static void reads_every_public_form(void **unused)
     (void)unused;
     expect_public(spki(rsa));
     expect_public(pkcs1_public(rsa));
-    expect_public(certificate(rsa, false));
+    expect_public(jws_certificate(rsa, false));
     expect_public(joined(text("A comment before it.\n"), spki(rsa)));
 }
 
@@ -222,7 +201,7 @@ static void takes_other_families(void **unused)
     for (unsigned i = 0; i < 4; i++) {
         EVP_PKEY *key = jws_key(algs[i]);
         expect_public(spki(key));
-        expect_public(certificate(key, false));
+        expect_public(jws_certificate(key, false));
         refuse_private(pkcs8(key, NULL), "no RSA key");
         EVP_PKEY_free(key);
     }
@@ -425,7 +404,7 @@ static void takes_every_public_block(void **unused)
     EVP_PKEY *others[] = {jws_key("ES256"), jws_key("ES384"), jws_key("ES512"), jws_key("EdDSA")};
     struct buf pem = joined(spki(rsa), pkcs8(rsa, NULL));
     for (unsigned i = 0; i < 4; i++)
-        pem = joined(pem, i % 2 ? certificate(others[i], false) : spki(others[i]));
+        pem = joined(pem, i % 2 ? jws_certificate(others[i], false) : spki(others[i]));
     struct keys *k;
     char why[160];
     assert_int_equal(keys_from_pem(&k, buf_as_str(&pem), why, sizeof why), ERR_OK);
@@ -443,8 +422,8 @@ static void passes_over_the_chain_of_a_certificate(void **unused)
 {
     (void)unused;
     EVP_PKEY *authority = jws_key("ES256");
-    expect_public(joined(certificate(rsa, false), certificate(authority, true)));
-    expect_public(certificate(authority, true));
+    expect_public(joined(jws_certificate(rsa, false), jws_certificate(authority, true)));
+    expect_public(jws_certificate(authority, true));
     EVP_PKEY_free(authority);
 }
 
