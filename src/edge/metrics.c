@@ -231,11 +231,21 @@ static void messages(struct buf *out, const struct node *n)
     gauge(out, "gusher_send_queue_bytes", "Memory of what waits to be sent.", sum(n, queues, 0));
 }
 
+/* What workers have not read yet. */
+static void inboxes(struct buf *out, const struct node *n)
+{
+    uint64_t unread = 0;
+    for (unsigned w = 0; w < n->n_workers; w++)
+        unread += atomic_load_explicit(&n->unread_bytes[w], memory_order_relaxed);
+    gauge(out, "gusher_inbox_bytes", "Messages that workers have not read yet.", unread);
+}
+
 void metrics_write(struct buf *out, const struct node *n)
 {
     connections(out, n);
     http(out, n);
     messages(out, n);
+    inboxes(out, n);
     histogram(out, n, "gusher_publish_to_write_seconds",
               "From a message's coming to this node until a worker has written it.", writes);
     histogram(out, n, "gusher_loop_turn_seconds",
