@@ -18,6 +18,10 @@ static const char *const command_help[] = {
     [CONFIG_TOKEN] = "signs a JWT for trying things out and prints it",
     [CONFIG_KEY] = "makes a key for a backend (docs/SECURITY.md)",
     [CONFIG_SUBSCRIBE] = "listens to channels and prints each message as a line",
+    [CONFIG_PUBLISH] = "publishes a message: gusher publish CHANNEL DATA",
+    [CONFIG_ONLINE] = "tells which users are online: gusher online [CHANNEL]",
+    [CONFIG_CHANNELS] = "tells which channels somebody is subscribed to",
+    [CONFIG_KICK] = "closes sockets: of a user, of an app, or one",
     [CONFIG_BENCH] = "opens subscribers, publishes to them, and measures (docs/BENCH.md)",
 };
 
@@ -34,6 +38,14 @@ const char *config_command_name(enum config_command command)
         return "token";
     case CONFIG_KEY:
         return "key";
+    case CONFIG_PUBLISH:
+        return "publish";
+    case CONFIG_ONLINE:
+        return "online";
+    case CONFIG_CHANNELS:
+        return "channels";
+    case CONFIG_KICK:
+        return "kick";
     case CONFIG_SUBSCRIBE:
         return "subscribe";
     case CONFIG_BENCH:
@@ -265,12 +277,32 @@ static const char *hide(struct config *c, const struct option *o, char *value)
 
 /* One argument: a flag and, from it or from the next argument, its value. `counts`: for the last
  * time, so a secret need not stay. */
+/* What an argument without a flag is; NULL: nothing. */
+static const struct option *next_place(const struct config *c, enum config_command command)
+{
+    switch (command) {
+    case CONFIG_SUBSCRIBE:
+        return by_flag(command, STR("channel"));
+    case CONFIG_ONLINE:
+        return c->channel ? NULL : by_flag(command, STR("channel"));
+    case CONFIG_PUBLISH:
+        if (!c->channel && !c->user && !c->socket && !c->channel_pattern)
+            return by_flag(command, STR("channel"));
+        return c->data ? NULL : by_flag(command, STR("data"));
+    default:
+        return NULL;
+    }
+}
+
 static bool take_flag(struct config *c, enum config_command command, int argc, char **argv, int *i,
                       const char **env_file, bool counts)
 {
     char *arg = argv[*i];
-    if (command == CONFIG_SUBSCRIBE && arg[0] != '-')
-        return set(c, by_flag(command, STR("channel")), arg, FROM_FLAG, "a channel");
+    if (arg[0] != '-' || !arg[1]) {
+        const struct option *place = next_place(c, command);
+        if (place)
+            return set(c, place, arg, FROM_FLAG, place->flag);
+    }
     if (strncmp(arg, "--", 2) != 0 && strcmp(arg, "-e") != 0)
         return complain("unexpected argument \"%s\"; see gusher %s --help", arg,
                         config_command_name(command));
@@ -359,9 +391,9 @@ int config_read(struct config *c, enum config_command command, int argc, char **
 
 void config_write_markdown(FILE *out)
 {
-    static const enum config_command commands[] = {CONFIG_ALL,   CONFIG_SLAVE, CONFIG_MASTER,
-                                                   CONFIG_TOKEN, CONFIG_KEY,   CONFIG_SUBSCRIBE,
-                                                   CONFIG_BENCH};
+    static const enum config_command commands[] = {
+        CONFIG_ALL,       CONFIG_SLAVE,  CONFIG_MASTER,   CONFIG_TOKEN, CONFIG_KEY,  CONFIG_PUBLISH,
+        CONFIG_SUBSCRIBE, CONFIG_ONLINE, CONFIG_CHANNELS, CONFIG_KICK,  CONFIG_BENCH};
     fprintf(out,
             "# Configuration\n\n"
             "This page is printed by `gusher options`; a test compares the two.\n\n"

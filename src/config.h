@@ -51,6 +51,9 @@ struct config {
     /* subscribe */
     const char *url, *token, *ca_file;
     struct config_list subscribe_to;
+    /* publish, online, channels, kick, which also have app, user, master and master_key */
+    const char *event, *data, *socket, *channel_pattern, *reason;
+    bool count, json, everybody;
     /* bench, which also has key_file, app and token */
     const char *slave, *master, *master_key, *auth, *body, *channel, *json_file, *svg_file;
     struct config_list server_pids;
@@ -68,7 +71,11 @@ enum config_command {
     CONFIG_TOKEN = 8,
     CONFIG_SUBSCRIBE = 16,
     CONFIG_BENCH = 32,
-    CONFIG_KEY = 64
+    CONFIG_KEY = 64,
+    CONFIG_PUBLISH = 128,
+    CONFIG_ONLINE = 256,
+    CONFIG_CHANNELS = 512,
+    CONFIG_KICK = 1024,
 };
 
 /* Reads the arguments after the command's name. 0: go on; otherwise the process is to end with

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "ask.h"
 #include "auth/master_keys.h"
 #include "base/hash.h"
 #include "cli/bench.h"
@@ -192,7 +193,11 @@ static void print_usage(FILE *out)
                  "  gusher master     the backends' side alone\n"
                  "  gusher token      signs a JWT for trying things out\n"
                  "  gusher key        makes a key that a backend shows to the master\n"
+                 "  gusher publish    publishes a message\n"
                  "  gusher subscribe  listens to channels\n"
+                 "  gusher online     tells which users are online\n"
+                 "  gusher channels   tells which channels are live\n"
+                 "  gusher kick       closes sockets\n"
                  "  gusher bench      opens subscribers, publishes to them, and measures\n"
                  "  gusher options    prints all options as a Markdown page\n\n"
                  "gusher COMMAND --help tells the options of each; gusher --version the version.\n"
@@ -205,9 +210,11 @@ static enum config_command command_of(const char *name)
         const char *name;
         enum config_command command;
     } names[] = {
-        {"all", CONFIG_ALL},       {"slave", CONFIG_SLAVE},         {"sl", CONFIG_SLAVE},
-        {"master", CONFIG_MASTER}, {"ma", CONFIG_MASTER},           {"token", CONFIG_TOKEN},
-        {"key", CONFIG_KEY},       {"subscribe", CONFIG_SUBSCRIBE}, {"bench", CONFIG_BENCH}};
+        {"all", CONFIG_ALL},         {"slave", CONFIG_SLAVE},   {"sl", CONFIG_SLAVE},
+        {"master", CONFIG_MASTER},   {"ma", CONFIG_MASTER},     {"token", CONFIG_TOKEN},
+        {"publish", CONFIG_PUBLISH}, {"online", CONFIG_ONLINE}, {"channels", CONFIG_CHANNELS},
+        {"kick", CONFIG_KICK},       {"key", CONFIG_KEY},       {"subscribe", CONFIG_SUBSCRIBE},
+        {"bench", CONFIG_BENCH}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i].name, name) == 0)
             return names[i].command;
@@ -272,6 +279,18 @@ int main(int argc, char **argv)
         break;
     case CONFIG_SUBSCRIBE:
         code = run_subscribe(&c);
+        break;
+    case CONFIG_PUBLISH:
+        code = run_publish(&c);
+        break;
+    case CONFIG_ONLINE:
+        code = run_online(&c);
+        break;
+    case CONFIG_CHANNELS:
+        code = run_channels(&c);
+        break;
+    case CONFIG_KICK:
+        code = run_kick(&c);
         break;
     case CONFIG_BENCH:
         code = run_bench(&c);

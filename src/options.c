@@ -3,6 +3,7 @@
 #include "cli/bench.h"
 
 #define SERVERS   (CONFIG_ALL | CONFIG_SLAVE | CONFIG_MASTER)
+#define ASKERS    (CONFIG_PUBLISH | CONFIG_ONLINE | CONFIG_CHANNELS | CONFIG_KICK)
 #define AT(field) offsetof(struct config, field)
 
 const struct option options[] = {
@@ -218,6 +219,36 @@ const struct option options[] = {
     {CONFIG_KEY, "keys-file", "GUSHER_MASTER_KEYS_FILE", NULL, TEXT, AT(keys_file), 0, 0, "FILE",
      "Appends the key's line to this file, which is made when it is not there. Without it the line "
      "is printed, too."},
+
+    {ASKERS, "master", "GUSHER_MASTER", "http://127.0.0.1:7777/api", TEXT, AT(master), 0, 0, "URL",
+     "The master: http(s)://HOST:PORT/PREFIX."},
+    {ASKERS, "master-key", "GUSHER_MASTER_KEY", NULL, TEXT, AT(master_key), 0, 0, "KEY",
+     "What it is shown, if it wants keys."},
+    {ASKERS, "ca-file", "GUSHER_CA_FILE", NULL, TEXT, AT(ca_file), 0, 0, "FILE",
+     "Certificates (PEM) that vouch for an https:// master. Default: the system's."},
+    {ASKERS, "app", "GUSHER_APP", "demo", TEXT, AT(app), 0, 0, "KEY", "The app key."},
+    {CONFIG_PUBLISH, "channel", NULL, NULL, TEXT, AT(channel), 0, 0, "NAME",
+     "Where to; also as the first argument."},
+    {CONFIG_PUBLISH, "data", NULL, NULL, TEXT, AT(data), 0, 0, "TEXT",
+     "JSON, or a text; also as the last argument. Without it, or as \"-\": standard input."},
+    {CONFIG_PUBLISH, "event", NULL, "message", TEXT, AT(event), 0, 0, "NAME",
+     "What the message is called."},
+    {CONFIG_PUBLISH, "pattern", NULL, NULL, TEXT, AT(channel_pattern), 0, 0, "REGEX",
+     "To all channels that match, instead of one."},
+    {CONFIG_PUBLISH | CONFIG_KICK, "user", NULL, NULL, TEXT, AT(user), 0, 0, "ID",
+     "All sockets of this user, instead."},
+    {CONFIG_PUBLISH | CONFIG_KICK, "socket", NULL, NULL, TEXT, AT(socket), 0, 0, "ID",
+     "This socket, instead."},
+    {CONFIG_KICK, "everybody", NULL, "off", SWITCH, AT(everybody), 0, 0, "",
+     "All sockets of the app."},
+    {CONFIG_KICK, "reason", NULL, NULL, TEXT, AT(reason), 0, 0, "TEXT",
+     "What the close frame says (123 bytes at most)."},
+    {CONFIG_ONLINE, "channel", NULL, NULL, TEXT, AT(channel), 0, 0, "NAME",
+     "Only those who are subscribed to it; also as the argument."},
+    {CONFIG_ONLINE | CONFIG_CHANNELS, "count", NULL, "off", SWITCH, AT(count), 0, 0, "",
+     "Only how many."},
+    {CONFIG_ONLINE | CONFIG_CHANNELS, "json", NULL, "off", SWITCH, AT(json), 0, 0, "",
+     "The answer as it came, instead of a name a line."},
 
     {CONFIG_SUBSCRIBE, "url", "GUSHER_URL", "ws://127.0.0.1:8888/gcs/ws/demo", TEXT, AT(url), 0, 0,
      "URL", "The slave's WebSocket address, with the app key: ws:// or wss://."},

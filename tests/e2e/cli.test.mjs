@@ -1,0 +1,123 @@
+// The commands that ask a master for something: publish, online, channels, kick.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import test from 'node:test';
+import { certificate } from './support/certificates.mjs';
+import { bin, environment, freeAddress, run, serverTest, withServer } from './support/gusher.mjs';
+import * as keys from './support/keys.mjs';
+
+const at = ({ host, port, tls }) => ({ GUSHER_MASTER: `http${tls ? 's' : ''}://${host}:${port}/api`, GUSHER_APP: 'app' });
+
+/** Runs a command against the server's master; gives what it printed, or asserts how it failed. */
+async function ask(server, args, { code = 0, stderr = '', env = {} } = {}) {
+  const ended = await run(args, { env: { ...at(server.master), ...env } });
+  if (stderr instanceof RegExp) assert.match(ended.stderr, stderr);
+  else assert.equal(ended.stderr, stderr);
+  assert.equal(ended.code, code);
+  return ended.stdout;
+}
+
+/** The same with something on standard input. */
+function piped(server, args, input) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(bin, args, { env: environment(at(server.master)) });
+    let stdout = '';
+    child.stdout.on('data', (text) => (stdout += text));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, stdout }));
+    child.stdin.end(input);
+  });
+}
+
+serverTest('gusher publish, to all kinds of places', {}, async (server) => {
+  const ann = await server.login({ user: 'ann' });
+  await ann.subscribe('news/world', 'c');
+  const got = async (channel, event, data) =>
+    assert.deepEqual(await ann.nextJson(), { channel, event, data });
+  assert.deepEqual(JSON.parse(await ask(server, ['publish', 'news/world', '{"a":[1,"ü"]}'])), {
+    channel: 'news/world',
+    event: 'message',
+    data: { a: [1, 'ü'] },
+  });
+  await got('news/world', 'message', { a: [1, 'ü'] });
+  await ask(server, ['publish', '--channel', 'c', '--event', 'e', '--data', 'a text & more=%']);
+  await got('c', 'e', 'a text & more=%');
+  await ask(server, ['publish', '--pattern', '^c$', '--data=-1.5e3']);
+  await got('c', 'message', -1500);
+  await ask(server, ['publish', '--user', 'ann', '"for ann"']);
+  assert.equal(await ann.nextJson(), 'for ann');
+  await ask(server, ['publish', '--socket', await ann.socketId(), '"for one"']);
+  assert.equal(await ann.nextJson(), 'for one');
+  for (const args of [['publish', 'c'], ['publish', 'c', '-']]) {
+    const { code, stdout } = await piped(server, args, '{"from":"a pipe"}\n');
+    assert.equal(code, 0, stdout);
+    await got('c', 'message', { from: 'a pipe' });
+  }
+  await server.assertSilent(ann);
+});
+
+serverTest('gusher online, channels and kick', {}, async (server) => {
+  const ann = await server.login({ user: 'ann' });
+  const bob = await server.login({ user: 'bob' });
+  const cyd = await server.login({ user: 'cyd/x' });
+  await ann.subscribe('a b', 'c');
+  await cyd.subscribe('c');
+  const lines = async (...args) => (await ask(server, args)).split('\n').slice(0, -1).sort();
+  assert.deepEqual(await lines('online'), ['ann', 'bob', 'cyd/x']);
+  assert.deepEqual(await lines('online', 'c'), ['ann', 'cyd/x']);
+  assert.deepEqual(await lines('online', '--channel', 'a b', '--count'), ['1']);
+  assert.deepEqual(await lines('channels'), ['a b', 'c']);
+  assert.equal(await ask(server, ['channels', '--count']), '2\n');
+  assert.deepEqual(JSON.parse(await ask(server, ['channels', '--json'])).sort(), ['a b', 'c']);
+  assert.equal(await ask(server, ['channels', '--app', 'other']), '');
+  await ask(server, ['kick', '--user', 'cyd/x', '--reason', 'go & rest']);
+  assert.deepEqual(await cyd.closed(), { code: 4002, reason: 'go & rest' });
+  await ask(server, ['kick', '--socket', await bob.socketId()]);
+  assert.equal((await bob.closed()).code, 4002);
+  await ask(server, ['kick', '--everybody']);
+  assert.equal((await ann.closed()).code, 4002);
+  assert.equal(await ask(server, ['online', '--count']), '0\n');
+});
+
+serverTest('what is wrong is said in a sentence', {}, async (server) => {
+  const usage = { code: 2 };
+  await ask(server, ['publish'], { ...usage, stderr: /^gusher: say where to: a channel/ });
+  await ask(server, ['publish', 'c', '1', '--user', 'ann'], { ...usage, stderr: /^gusher: say where to/ });
+  await ask(server, ['publish', 'c', '1', 'more'], { ...usage, stderr: /unexpected argument "more"/ });
+  await ask(server, ['kick'], { ...usage, stderr: /^gusher: say whom/ });
+  await ask(server, ['channels', 'x'], { ...usage, stderr: /unexpected argument "x"/ });
+  await ask(server, ['publish', '--pattern', '(', '1'], {
+    code: 1,
+    stderr: 'gusher: the master answers 400: channel_pattern cant regex\n',
+  });
+  await ask(server, ['online', '--master', `http://${await freeAddress()}/api`], {
+    code: 1,
+    stderr: /^gusher: http:\/\/127.0.0.1:\d+\/api: Couldn't connect to server\n$/,
+  });
+});
+
+test('a master with keys and TLS is asked, too', async () => {
+  const main = certificate(['127.0.0.1']);
+  const file = path.join(keys.folder, 'cli-keys');
+  const made = await run(['key', '--name', 'all', '--right', 'query', '--keys-file', file]);
+  const key = made.stdout.trim();
+  const flags = { 'master-keys-file': file, 'tls-cert-file': main.certFile, 'tls-key-file': main.keyFile };
+  await withServer(
+    flags,
+    async (server) => {
+      const trust = ['--ca-file', main.certFile];
+      assert.equal(await ask(server, ['online', '--count', ...trust], { env: { GUSHER_MASTER_KEY: key } }), '0\n');
+      await ask(server, ['online', ...trust], {
+        code: 1,
+        stderr: 'gusher: the master answers 401: a key is needed: Authorization: Bearer KEY\n',
+      });
+      await ask(server, ['publish', 'c', '1', ...trust, '--master-key', key], {
+        code: 1,
+        stderr: 'gusher: the master answers 403: the key does not have the right for this\n',
+      });
+      await ask(server, ['online'], { code: 1, stderr: /certificate/ });
+    },
+    { tls: { ca: main.cert } },
+  );
+});
