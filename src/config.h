@@ -77,6 +77,7 @@ enum config_command {
     CONFIG_CHANNELS = 512,
     CONFIG_KICK = 1024,
 };
+enum { CONFIG_SERVERS = CONFIG_ALL | CONFIG_SLAVE | CONFIG_MASTER };
 
 /* Reads the arguments after the command's name. 0: go on; otherwise the process is to end with
  * *exit_code (0 after --help, 2 after a mistake, which has been told on standard error). */

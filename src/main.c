@@ -187,21 +187,23 @@ static int run_bench(const struct config *c)
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "gusher - pushes messages from backends to browsers\n\n"
-                 "  gusher [all]      slave and master in one process (default)\n"
-                 "  gusher slave      the clients' side alone\n"
-                 "  gusher master     the backends' side alone\n"
-                 "  gusher token      signs a JWT for trying things out\n"
-                 "  gusher key        makes a key that a backend shows to the master\n"
-                 "  gusher publish    publishes a message\n"
-                 "  gusher subscribe  listens to channels\n"
-                 "  gusher online     tells which users are online\n"
-                 "  gusher channels   tells which channels are live\n"
-                 "  gusher kick       closes sockets\n"
-                 "  gusher bench      opens subscribers, publishes to them, and measures\n"
-                 "  gusher options    prints all options as a Markdown page\n\n"
-                 "gusher COMMAND --help tells the options of each; gusher --version the version.\n"
-                 "To see it work: gusher all --dev\n");
+    fprintf(out,
+            "gusher - pushes messages from backends to browsers\n\n"
+            "  gusher [all]      slave and master in one process (default)\n"
+            "  gusher slave      the clients' side alone\n"
+            "  gusher master     the backends' side alone\n"
+            "  gusher token      signs a JWT for trying things out\n"
+            "  gusher key        makes a key that a backend shows to the master\n"
+            "  gusher publish    publishes a message\n"
+            "  gusher subscribe  listens to channels\n"
+            "  gusher online     tells which users are online\n"
+            "  gusher channels   tells which channels are live\n"
+            "  gusher kick       closes sockets\n"
+            "  gusher bench      opens subscribers, publishes to them, and measures\n"
+            "  gusher check      tells what is wrong with a server's options: gusher check all …\n"
+            "  gusher options    prints all options as a Markdown page\n\n"
+            "gusher COMMAND --help tells the options of each; gusher --version the version.\n"
+            "To see it work: gusher all --dev\n");
 }
 
 static enum config_command command_of(const char *name)
@@ -250,6 +252,11 @@ int main(int argc, char **argv)
         config_write_markdown(stdout);
         return 0;
     }
+    bool is_check = argc > 0 && strcmp(argv[0], "check") == 0;
+    if (is_check) {
+        argc--;
+        argv++;
+    }
     if (argc > 0 && argv[0][0] != '-') {
         command = command_of(argv[0]);
         if (!command) {
@@ -260,6 +267,10 @@ int main(int argc, char **argv)
         argc--;
         argv++;
     }
+    if (is_check && !(command & CONFIG_SERVERS)) {
+        fprintf(stderr, "gusher: check is for all, slave and master\n");
+        return EXIT_USAGE;
+    }
     hash_seed();
     struct config c;
     int code;
@@ -269,7 +280,7 @@ int main(int argc, char **argv)
     case CONFIG_ALL:
     case CONFIG_SLAVE:
     case CONFIG_MASTER:
-        code = run_server(&c, command, program);
+        code = is_check ? run_check(&c, command) : run_server(&c, command, program);
         break;
     case CONFIG_TOKEN:
         code = run_token(&c);

@@ -2,7 +2,7 @@
 #include <limits.h>
 #include "cli/bench.h"
 
-#define SERVERS   (CONFIG_ALL | CONFIG_SLAVE | CONFIG_MASTER)
+#define SERVERS   CONFIG_SERVERS
 #define ASKERS    (CONFIG_PUBLISH | CONFIG_ONLINE | CONFIG_CHANNELS | CONFIG_KICK)
 #define AT(field) offsetof(struct config, field)
 

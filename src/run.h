@@ -20,4 +20,7 @@ void run_state_folder(const struct config *c, char *out, size_t len);
 /* The commands that serve: all, slave, master. */
 int run_server(const struct config *c, enum config_command command, const char *program);
 
+/* Whether one of them would start with these options. */
+int run_check(const struct config *c, enum config_command command);
+
 #endif

@@ -10,6 +10,7 @@
 #include "auth/trust.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "check.h"
 #include "cli/token.h"
 #include "edge/server.h"
 #include "load.h"
@@ -518,11 +519,10 @@ static void warn_of_refresh(const struct config *c)
                                "than --receive-max-message-size"));
 }
 
-int run_server(const struct config *c, enum config_command command, const char *program)
+/* Judges the options as far as they can be without a look at anything else. */
+static int judge_options(struct server_options *o, const struct config *c,
+                         enum config_command command)
 {
-    struct server_options o = {0};
-    struct buf slave_prefix = BUF_INIT, master_prefix = BUF_INIT;
-    struct load load = {.config = c};
     char why[512];
     if (!load_check(c, why, sizeof(why)))
         return run_fail(EXIT_USAGE, why);
@@ -533,11 +533,36 @@ int run_server(const struct config *c, enum config_command command, const char *
     int wrong = check_cluster(c, command);
     if (wrong)
         return wrong;
-    if (!add_listens(&o, c, command))
+    if (!add_listens(o, c, command))
         return EXIT_USAGE;
-    wrong = check_master(&o, c);
-    if (!wrong)
-        wrong = add_tls(&o, c);
+    wrong = check_master(o, c);
+    return wrong ? wrong : add_tls(o, c);
+}
+
+int run_check(const struct config *c, enum config_command command)
+{
+    struct server_options o = {0};
+    struct load load = {.config = c};
+    struct gate *gate = NULL;
+    int code = judge_options(&o, c, command);
+    if (!code)
+        code = make_gate(&gate, c);
+    gate_free(gate);
+    if (code)
+        return code;
+    log_setup(LOG_ERROR, false);
+    code = check_all(&load, &o);
+    load_fini(&load);
+    return code;
+}
+
+int run_server(const struct config *c, enum config_command command, const char *program)
+{
+    struct server_options o = {0};
+    struct buf slave_prefix = BUF_INIT, master_prefix = BUF_INIT;
+    struct load load = {.config = c};
+    char why[512];
+    int wrong = judge_options(&o, c, command);
     if (wrong)
         return wrong;
 

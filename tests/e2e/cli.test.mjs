@@ -121,3 +121,47 @@ test('a master with keys and TLS is asked, too', async () => {
     { tls: { ca: main.cert } },
   );
 });
+
+// ---- gusher check
+
+test('gusher check: what is well, and what is wrong, in sentences', async () => {
+  const check = async (...args) => {
+    const { code, stdout, stderr } = await run(['check', ...args]);
+    return { code, stderr, lines: stdout.trim().split('\n') };
+  };
+  const free = ['--api-listen', await freeAddress(), '--master-api-listen', await freeAddress()];
+  const well = await check('all', '--public-pem-file', keys.publicFile, ...free);
+  assert.deepEqual([well.code, well.stderr], [0, '']);
+  assert.ok(well.lines.includes('ok    1 public key to verify JWTs'), well.lines);
+  assert.equal(well.lines.at(-1), 'It would start.');
+
+  await withServer({}, async (server) => {
+    const { host, port } = server.slave;
+    const soon = certificate(['x.test'], { days: 2 });
+    const wrong = await check(
+      ...['all', '--public-pem-file', '/nonexistent/public.pem', '--user', 'nobody-of-that-name'],
+      ...['--tls-cert-file', soon.certFile, '--tls-key-file', keys.privateFile],
+      ...['--bans-file', '/nonexistent/bans', '--nats', `nats://${await freeAddress()}`],
+      ...['--remote-url', `redis://${await freeAddress()}/0`],
+      ...['--api-listen', `${host}:${port}`, '--master-api-listen', await freeAddress()],
+    );
+    assert.equal(wrong.code, 1);
+    const complaints = wrong.lines.filter((line) => line.startsWith('wrong '));
+    for (const about of [
+      /cannot listen on .*Address already in use \(is gusher running already\?\)$/,
+      /--user: there is no user nobody-of-that-name/,
+      /\/nonexistent\/public.pem/,
+      /is not the key of/,
+      /--bans-file: no file can be made in \/nonexistent/,
+      /NATS does not let us in within 5 s/,
+      /--remote-url: 127.0.0.1:\d+: Connection refused/,
+    ])
+      assert.ok(complaints.some((line) => about.test(line)), `${about} in\n${wrong.lines.join('\n')}`);
+    assert.equal(complaints.length, 7, wrong.lines.join('\n'));
+    assert.equal(wrong.lines.at(-1), '7 things are wrong.');
+  });
+  const usage = await check('slave');
+  assert.equal(usage.code, 2);
+  assert.match(usage.stderr, /slave alone needs NATS|a public key is needed/);
+  assert.equal((await check('token')).code, 2);
+});
