@@ -70,9 +70,12 @@ export class Peer {
 
   /** Ends as `how` says: in order, by FIN, or by RST. */
   leave(how) {
+    const socket = this.ws._socket;
+    // The library may wait for the rest of a message that a reset has cut off: the connection itself counts.
+    const gone = socket ? new Promise((resolve) => socket.once('close', resolve)) : this.closed;
     if (how === 'close') this.ws.close(1000);
-    else if (how === 'reset') this.ws._socket?.resetAndDestroy();
+    else if (how === 'reset') socket?.resetAndDestroy();
     else this.ws.terminate();
-    return within(this.closed, `the end of a socket by ${how}`);
+    return within(Promise.race([this.closed, gone]), `the end of a socket by ${how}`);
   }
 }
