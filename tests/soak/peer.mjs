@@ -70,12 +70,15 @@ export class Peer {
 
   /** Ends as `how` says: in order, by FIN, or by RST. */
   leave(how) {
+    let over = this.closed;
     const socket = this.ws._socket;
-    // The library may wait for the rest of a message that a reset has cut off: the connection itself counts.
-    const gone = socket ? new Promise((resolve) => socket.once('close', resolve)) : this.closed;
     if (how === 'close') this.ws.close(1000);
-    else if (how === 'reset') socket?.resetAndDestroy();
-    else this.ws.terminate();
-    return within(Promise.race([this.closed, gone]), `the end of a socket by ${how}`);
+    else if (how !== 'reset') this.ws.terminate();
+    else if (socket) {
+      // The library may wait for the rest of a message that this has cut off: the connection counts.
+      over = Promise.race([over, new Promise((resolve) => socket.once('close', resolve))]);
+      socket.resetAndDestroy();
+    }
+    return within(over, `the end of a socket by ${how}`);
   }
 }
