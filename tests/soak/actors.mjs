@@ -141,7 +141,7 @@ export class Crowd {
     } finally {
       peer.ws.resume();
       if (!peer.end) await peer.leave('reset');
-      if (peer.end.code === 1008) this.counts.slow++;
+      if (peer.end?.code === 1008) this.counts.slow++;
     }
   }
 
