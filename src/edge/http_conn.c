@@ -79,9 +79,8 @@ static void finish(struct http_conn *h)
 
 static void count_reply(struct http_conn *h, const struct api_reply *r)
 {
-    unsigned class = (unsigned)r->status / 100;
-    assert(class < WORKER_REPLY_CLASSES);
-    counter_add(&h->worker->stats.replies[class], 1);
+    assert((unsigned)r->status < WORKER_STATUSES);
+    counter_add(&h->worker->stats.replies[r->status], 1);
 }
 
 static void send_reply(struct http_conn *h, const struct api_reply *r, bool head_only,

@@ -79,6 +79,12 @@ static const struct counter *delivered(const struct worker *w, unsigned i)
     return &hub_stats(w->hub)->delivered;
 }
 
+static const struct counter *refused(const struct worker *w, unsigned i)
+{
+    const struct hub_stats *s = hub_stats(w->hub);
+    return i ? &s->long_names : &s->too_many;
+}
+
 static const struct counter *bytes(const struct worker *w, unsigned i)
 {
     return i ? &w->net.stats.sent : &w->net.stats.received;
@@ -197,18 +203,34 @@ static void connections(struct buf *out, const struct node *n)
         labelled(out, "gusher_closes_total", "reason", reasons[i].word, sum(n, closes, i));
 }
 
+/* Of a status that is usual a sample is there from the start, so that its first rise is seen. */
+static bool is_usual(unsigned status)
+{
+    static const unsigned usual[] = {200, 204, 400, 401, 403, 404, 405, 408,
+                                     413, 414, 429, 431, 500, 503, 504};
+    for (unsigned i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+        if (usual[i] == status)
+            return true;
+    }
+    return false;
+}
+
 static void http(struct buf *out, const struct node *n)
 {
-    family(out, "gusher_http_replies", "counter", "Answers to requests, by class of status.");
-    for (unsigned i = 1; i < WORKER_REPLY_CLASSES; i++) {
-        char class[] = {(char)('0' + i), 'x', 'x', 0};
-        labelled(out, "gusher_http_replies_total", "status", class, sum(n, replies, i));
+    family(out, "gusher_http_replies", "counter", "Answers to requests, by status.");
+    for (unsigned i = 100; i < WORKER_STATUSES; i++) {
+        uint64_t so_far = sum(n, replies, i);
+        if (so_far || is_usual(i))
+            buf_printf(out, "gusher_http_replies_total{status=\"%u\"} %llu\n", i,
+                       (unsigned long long)so_far);
     }
     family(out, "gusher_refusals", "counter",
            "What was refused for a limit (docs/SECURITY.md), by its option.");
     for (unsigned i = 0; n->stores.gate && i < GATE_LIMITS; i++)
         labelled(out, "gusher_refusals_total", "limit", gate_limit_name(i),
                  gate_refused(n->stores.gate, i));
+    labelled(out, "gusher_refusals_total", "limit", "max-subscriptions", sum(n, refused, 0));
+    labelled(out, "gusher_refusals_total", "limit", "max-name", sum(n, refused, 1));
 }
 
 static void messages(struct buf *out, const struct node *n)

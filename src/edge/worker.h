@@ -15,7 +15,7 @@
 
 enum {
     WORKER_LISTENERS_MAX = 2,
-    WORKER_REPLY_CLASSES = 6,
+    WORKER_STATUSES = 600,    /* of HTTP, below this */
     WORKER_WRITES_NOTED = 64, /* messages whose way is measured at a time */
     WORKER_LINGER_MS = 2000,  /* for a peer to take our last word and close its side */
     WORKER_STOP_MS = 4500,    /* after this a stop does not wait any longer */
@@ -40,10 +40,10 @@ struct worker_options {
 };
 
 struct worker_stats {
-    struct counter accepted;                      /* connections */
-    struct counter conns;                         /* at present */
-    struct counter closes[REASONS];               /* WebSockets that ended */
-    struct counter replies[WORKER_REPLY_CLASSES]; /* HTTP, by the first digit of the status */
+    struct counter accepted;                 /* connections */
+    struct counter conns;                    /* at present */
+    struct counter closes[REASONS];          /* WebSockets that ended */
+    struct counter replies[WORKER_STATUSES]; /* of HTTP */
     struct histogram publish_to_write;
 };
 

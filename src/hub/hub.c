@@ -128,13 +128,20 @@ void hub_drop(struct hub *h, struct hub_socket *s, struct str channel)
         table_unsubscribe(h, s, place);
 }
 
+static enum err refuse(struct counter *c)
+{
+    counter_add(c, 1);
+    return ERR_LIMIT;
+}
+
 enum err hub_subscribe(struct hub *h, struct hub_socket *s, struct str channel)
 {
     if (!grants_allow(s->grants, channel))
         return ERR_DENIED;
-    if (channel.len > h->options.name_max ||
-        (s->n_subs >= h->options.subscriptions_max && !hub_is_subscribed(s, channel)))
-        return ERR_LIMIT;
+    if (channel.len > h->options.name_max)
+        return refuse(&h->stats.long_names);
+    if (s->n_subs >= h->options.subscriptions_max && !hub_is_subscribed(s, channel))
+        return refuse(&h->stats.too_many);
     subscribe(h, s, channel);
     return ERR_OK;
 }
@@ -160,12 +167,12 @@ enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str chann
         if (!grants_allow(s->grants, name))
             return ERR_DENIED;
         if (name.len > h->options.name_max)
-            return ERR_LIMIT;
+            return refuse(&h->stats.long_names);
     }
     /* All or nothing is decided before the first change; counting what is new only near the limit.
      */
     if (s->n_subs + n > max && s->n_subs + count_new(s, channels) > max)
-        return ERR_LIMIT;
+        return refuse(&h->stats.too_many);
     while (names_next(&channels, &name))
         subscribe(h, s, name);
     return ERR_OK;

@@ -74,6 +74,7 @@ struct hub_options {
 struct hub_stats {
     struct counter sockets, subscriptions; /* at present */
     struct counter delivered;              /* messages, once for each socket they were for */
+    struct counter too_many, long_names;   /* subscriptions refused for that */
 };
 
 /* For any thread. */
