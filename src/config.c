@@ -8,50 +8,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "options.h"
+#include "pages.h"
 
 extern char **environ;
 
-static const char *const command_help[] = {
-    [CONFIG_ALL] = "slave and master in one process; needs nothing else",
-    [CONFIG_SLAVE] = "the clients' side alone; meets the masters at NATS",
-    [CONFIG_MASTER] = "the backends' side alone; meets the slaves at NATS",
-    [CONFIG_TOKEN] = "signs a JWT for trying things out and prints it",
-    [CONFIG_KEY] = "makes a key for a backend (docs/SECURITY.md)",
-    [CONFIG_SUBSCRIBE] = "listens to channels and prints each message as a line",
-    [CONFIG_PUBLISH] = "publishes a message: gusher publish CHANNEL DATA",
-    [CONFIG_ONLINE] = "tells which users are online: gusher online [CHANNEL]",
-    [CONFIG_CHANNELS] = "tells which channels somebody is subscribed to",
-    [CONFIG_KICK] = "closes sockets: of a user, of an app, or one",
-    [CONFIG_BENCH] = "opens subscribers, publishes to them, and measures (docs/BENCH.md)",
-};
-
 const char *config_command_name(enum config_command command)
 {
-    switch (command) {
-    case CONFIG_ALL:
-        return "all";
-    case CONFIG_SLAVE:
-        return "slave";
-    case CONFIG_MASTER:
-        return "master";
-    case CONFIG_TOKEN:
-        return "token";
-    case CONFIG_KEY:
-        return "key";
-    case CONFIG_PUBLISH:
-        return "publish";
-    case CONFIG_ONLINE:
-        return "online";
-    case CONFIG_CHANNELS:
-        return "channels";
-    case CONFIG_KICK:
-        return "kick";
-    case CONFIG_SUBSCRIBE:
-        return "subscribe";
-    case CONFIG_BENCH:
-        return "bench";
-    }
-    return "?";
+    return command_of(command)->name;
 }
 
 /* ---- texts that live as long as the config ---- */
@@ -335,25 +298,6 @@ static bool take_flag(struct config *c, enum config_command command, int argc, c
     return set(c, o, counts ? hide(c, o, value) : value, FROM_FLAG, source);
 }
 
-static void print_help(enum config_command command)
-{
-    printf("gusher %s - %s\n\nOptions:\n", config_command_name(command), command_help[command]);
-    for (unsigned i = 0; i < n_options; i++) {
-        const struct option *o = &options[i];
-        if (!(o->commands & command))
-            continue;
-        printf("  --%s %s\n      %s", o->flag, o->value, o->help);
-        if (o->standard && *o->standard)
-            printf(" [%s]", o->standard);
-        if (o->env)
-            printf(" (%s)", o->env);
-        printf("\n");
-    }
-    printf("  -e, --env-file FILE\n      Reads NAME=value lines; the environment is stronger, "
-           "flags are strongest.\n"
-           "  --help, --version\n");
-}
-
 int config_read(struct config *c, enum config_command command, int argc, char **argv,
                 int *exit_code)
 {
@@ -362,7 +306,7 @@ int config_read(struct config *c, enum config_command command, int argc, char **
     *exit_code = 0;
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            print_help(command);
+            pages_help(command);
             return -1;
         }
         if (strcmp(argv[i], "--version") == 0) {
@@ -387,35 +331,4 @@ int config_read(struct config *c, enum config_command command, int argc, char **
     config_fini(c);
     *exit_code = 2;
     return -1;
-}
-
-void config_write_markdown(FILE *out)
-{
-    static const enum config_command commands[] = {
-        CONFIG_ALL,       CONFIG_SLAVE,  CONFIG_MASTER,   CONFIG_TOKEN, CONFIG_KEY,  CONFIG_PUBLISH,
-        CONFIG_SUBSCRIBE, CONFIG_ONLINE, CONFIG_CHANNELS, CONFIG_KICK,  CONFIG_BENCH};
-    fprintf(out,
-            "# Configuration\n\n"
-            "This page is printed by `gusher options`; a test compares the two.\n\n"
-            "A flag is stronger than an environment variable, that stronger than a line of the\n"
-            "`--env-file` (`-e`, `GUSHER_ENV_FILE`), that stronger than the default. An unknown "
-            "flag or a bad\nvalue ends the start with one sentence and exit status 2; a "
-            "`GUSHER_` variable that means\nnothing to this version is logged and ignored.\n");
-    for (unsigned k = 0; k < sizeof(commands) / sizeof(commands[0]); k++) {
-        fprintf(out, "\n## gusher %s\n\n%s.\n\n", config_command_name(commands[k]),
-                command_help[commands[k]]);
-        fprintf(out, "| flag | variable | default | meaning |\n|---|---|---|---|\n");
-        for (unsigned i = 0; i < n_options; i++) {
-            const struct option *o = &options[i];
-            if (!(o->commands & commands[k]))
-                continue;
-            fprintf(out, "| `--%s` | %s%s%s | %s%s%s | %s", o->flag, o->env ? "`" : "",
-                    o->env ? o->env : "", o->env ? "`" : "", o->standard && *o->standard ? "`" : "",
-                    o->standard ? o->standard : "", o->standard && *o->standard ? "`" : "",
-                    o->help);
-            if (o->type == NUMBER)
-                fprintf(out, " (%ld to %ld)", o->min, o->max);
-            fprintf(out, " |\n");
-        }
-    }
 }

@@ -85,9 +85,6 @@ int config_read(struct config *c, enum config_command command, int argc, char **
                 int *exit_code);
 void config_fini(struct config *c);
 
-/* The page docs/CONFIG.md. */
-void config_write_markdown(FILE *out);
-
 const char *config_command_name(enum config_command command);
 
 #endif

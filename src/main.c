@@ -13,6 +13,8 @@
 #include "cli/devkeys.h"
 #include "cli/subscribe.h"
 #include "cli/token.h"
+#include "options.h"
+#include "pages.h"
 #include "run.h"
 
 enum { PEM_BYTES_MAX = 64 * 1024 };
@@ -185,43 +187,47 @@ static int run_bench(const struct config *c)
     return code;
 }
 
-static void print_usage(FILE *out)
+/* 0: there is none of that name. */
+static enum config_command command_named(const char *name)
 {
-    fprintf(out,
-            "gusher - pushes messages from backends to browsers\n\n"
-            "  gusher [all]      slave and master in one process (default)\n"
-            "  gusher slave      the clients' side alone\n"
-            "  gusher master     the backends' side alone\n"
-            "  gusher token      signs a JWT for trying things out\n"
-            "  gusher key        makes a key that a backend shows to the master\n"
-            "  gusher publish    publishes a message\n"
-            "  gusher subscribe  listens to channels\n"
-            "  gusher online     tells which users are online\n"
-            "  gusher channels   tells which channels are live\n"
-            "  gusher kick       closes sockets\n"
-            "  gusher bench      opens subscribers, publishes to them, and measures\n"
-            "  gusher check      tells what is wrong with a server's options: gusher check all …\n"
-            "  gusher options    prints all options as a Markdown page\n\n"
-            "gusher COMMAND --help tells the options of each; gusher --version the version.\n"
-            "To see it work: gusher all --dev\n");
-}
-
-static enum config_command command_of(const char *name)
-{
-    static const struct {
-        const char *name;
-        enum config_command command;
-    } names[] = {
-        {"all", CONFIG_ALL},         {"slave", CONFIG_SLAVE},   {"sl", CONFIG_SLAVE},
-        {"master", CONFIG_MASTER},   {"ma", CONFIG_MASTER},     {"token", CONFIG_TOKEN},
-        {"publish", CONFIG_PUBLISH}, {"online", CONFIG_ONLINE}, {"channels", CONFIG_CHANNELS},
-        {"kick", CONFIG_KICK},       {"key", CONFIG_KEY},       {"subscribe", CONFIG_SUBSCRIBE},
-        {"bench", CONFIG_BENCH}};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(names[i].name, name) == 0)
-            return names[i].command;
+    if (strcmp(name, "sl") == 0 || strcmp(name, "ma") == 0) /* as the original calls them */
+        return *name == 's' ? CONFIG_SLAVE : CONFIG_MASTER;
+    for (unsigned i = 0; i < n_commands; i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].bit;
     }
     return 0;
+}
+
+static int no_command(const char *name)
+{
+    fprintf(stderr, "gusher: there is no command \"%s\"\n\n", name);
+    pages_usage(stderr);
+    return EXIT_USAGE;
+}
+
+/* The commands that only print. False: it is none of them. */
+static bool print_page(int argc, char **argv, int *code)
+{
+    const char *name = argc > 0 ? argv[0] : "", *what = argc > 1 ? argv[1] : NULL;
+    enum config_command command = what ? command_named(what) : 0;
+    *code = 0;
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        pages_usage(stdout);
+    } else if (strcmp(name, "options") == 0) {
+        pages_markdown();
+    } else if (strcmp(name, "man") == 0) {
+        if (what && !command)
+            *code = no_command(what);
+        else
+            pages_man(command);
+    } else if (strcmp(name, "completions") == 0) {
+        if (!what || !pages_completions(what))
+            *code = run_fail(EXIT_USAGE, "completions are for bash, zsh and fish");
+    } else {
+        return false;
+    }
+    return true;
 }
 
 /* Standard input, output and error: where one is closed, what is opened next would take its number,
@@ -243,27 +249,18 @@ int main(int argc, char **argv)
     enum config_command command = CONFIG_ALL;
     argc--;
     argv++;
-    if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0 ||
-                     strcmp(argv[0], "help") == 0)) {
-        print_usage(stdout);
-        return 0;
-    }
-    if (argc > 0 && strcmp(argv[0], "options") == 0) {
-        config_write_markdown(stdout);
-        return 0;
-    }
+    int code;
+    if (print_page(argc, argv, &code))
+        return code;
     bool is_check = argc > 0 && strcmp(argv[0], "check") == 0;
     if (is_check) {
         argc--;
         argv++;
     }
     if (argc > 0 && argv[0][0] != '-') {
-        command = command_of(argv[0]);
-        if (!command) {
-            fprintf(stderr, "gusher: there is no command \"%s\"\n\n", argv[0]);
-            print_usage(stderr);
-            return EXIT_USAGE;
-        }
+        command = command_named(argv[0]);
+        if (!command)
+            return no_command(argv[0]);
         argc--;
         argv++;
     }
@@ -273,7 +270,6 @@ int main(int argc, char **argv)
     }
     hash_seed();
     struct config c;
-    int code;
     if (config_read(&c, command, argc, argv, &code))
         return code;
     switch (command) {

@@ -321,3 +321,28 @@ const struct option options[] = {
 };
 
 const unsigned n_options = sizeof(options) / sizeof(options[0]);
+
+const struct command commands[] = {
+    {CONFIG_ALL, "all", "", "slave and master in one process; needs nothing else"},
+    {CONFIG_SLAVE, "slave", "", "the clients' side alone; meets the masters at NATS"},
+    {CONFIG_MASTER, "master", "", "the backends' side alone; meets the slaves at NATS"},
+    {CONFIG_PUBLISH, "publish", "[CHANNEL] [DATA]", "publishes a message"},
+    {CONFIG_SUBSCRIBE, "subscribe", "CHANNEL...",
+     "listens to channels and prints each message as a line"},
+    {CONFIG_ONLINE, "online", "[CHANNEL]", "tells which users are online"},
+    {CONFIG_CHANNELS, "channels", "", "tells which channels somebody is subscribed to"},
+    {CONFIG_KICK, "kick", "", "closes sockets: of a user, of an app, or one"},
+    {CONFIG_TOKEN, "token", "", "signs a JWT for trying things out and prints it"},
+    {CONFIG_KEY, "key", "", "makes a key for a backend (docs/SECURITY.md)"},
+    {CONFIG_BENCH, "bench", "",
+     "opens subscribers, publishes to them, and measures (docs/BENCH.md)"},
+};
+const unsigned n_commands = sizeof(commands) / sizeof(commands[0]);
+
+const struct command *command_of(enum config_command bit)
+{
+    unsigned i = 0;
+    while (i < n_commands - 1 && commands[i].bit != bit)
+        i++;
+    return &commands[i];
+}

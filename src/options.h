@@ -1,4 +1,5 @@
-/* options.h - the table of options that config.c reads: one entry for each command's flag. */
+/* options.h - the tables of commands and of their options: config.c reads by them, pages.c prints
+ * them. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 #include <stddef.h>
@@ -17,5 +18,16 @@ struct option {
 
 extern const struct option options[];
 extern const unsigned n_options;
+
+struct command {
+    enum config_command bit;
+    const char *name, *arguments; /* those without a flag, as a synopsis names them */
+    const char *help;
+};
+
+extern const struct command commands[];
+extern const unsigned n_commands;
+
+const struct command *command_of(enum config_command bit);
 
 #endif

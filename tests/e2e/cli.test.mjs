@@ -1,6 +1,6 @@
 // The commands that ask a master for something: publish, online, channels, kick.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import test from 'node:test';
 import { certificate } from './support/certificates.mjs';
@@ -164,4 +164,57 @@ test('gusher check: what is well, and what is wrong, in sentences', async () => 
   assert.equal(usage.code, 2);
   assert.match(usage.stderr, /slave alone needs NATS|a public key is needed/);
   assert.equal((await check('token')).code, 2);
+});
+
+// ---- what shells and manuals read
+
+const commands = ['all', 'slave', 'master', 'publish', 'subscribe', 'online', 'channels', 'kick', 'token', 'key', 'bench'];
+
+/** What bash offers at the end of a line. */
+function completed(line) {
+  const words = line.split(' ');
+  const script = `source <("$0" completions bash)
+    COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}
+    _gusher; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  return execFileSync('bash', ['-c', script, bin], { encoding: 'utf8' }).split('\n').filter(Boolean);
+}
+
+test('bash completes commands, flags and values', () => {
+  for (const name of commands) assert.ok(completed('gusher ').includes(name), name);
+  assert.deepEqual(completed('gusher pub'), ['publish']);
+  assert.deepEqual(completed('gusher all --log-f'), ['--log-format']);
+  assert.deepEqual(completed('gusher all --log-format '), ['text', 'json']);
+  assert.deepEqual(completed('gusher master --api-l'), []);
+  assert.deepEqual(completed('gusher check s'), ['slave']);
+  assert.deepEqual(completed('gusher check slave --api-l'), ['--api-listen']);
+  assert.deepEqual(completed('gusher publish --us'), ['--user']);
+  assert.deepEqual(completed(`gusher all --public-pem-file ${keys.publicFile.slice(0, -2)}`), [keys.publicFile]);
+});
+
+test('the completions of other shells are whole, and a shell nobody knows is refused', async () => {
+  for (const shell of ['bash', 'zsh', 'fish']) {
+    const { code, stdout } = await run(['completions', shell]);
+    assert.equal(code, 0);
+    for (const name of commands) assert.match(stdout, new RegExp(`\\b${name}\\b`));
+    // Where there is such a shell it judges.
+    const judged = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' });
+    if (!judged.error) assert.equal(judged.status, 0, judged.stderr);
+  }
+  assert.equal((await run(['completions', 'tcsh'])).code, 2);
+});
+
+test('every command has a manual page that roff reads without a complaint', async () => {
+  for (const name of ['', ...commands]) {
+    const { code, stdout } = await run(['man', ...(name ? [name] : [])]);
+    assert.equal(code, 0);
+    assert.match(stdout, /^\.TH gusher/);
+    const { code: helped, stdout: help } = await run([...(name ? [name] : []), '--help']);
+    assert.equal(helped, 0);
+    const flags = name ? help.match(/^ {2}--[\w-]+/gm).filter((flag) => !/--(help|version)/.test(flag)) : [];
+    for (const flag of flags)
+      assert.ok(stdout.includes(flag.trim().replaceAll('-', '\\-')), `${flag} in the page of ${name}`);
+    const read = spawnSync('groff', ['-man', '-ww', '-z', '-Tutf8'], { input: stdout, encoding: 'utf8' });
+    if (!read.error) assert.equal(read.stderr, '', name);
+  }
+  assert.equal((await run(['man', 'nothing'])).code, 2);
 });
