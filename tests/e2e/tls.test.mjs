@@ -183,7 +183,7 @@ tlsTest(
     await server.push('app', 'c', 'e', JSON.stringify('x'.repeat(9 << 20)));
     await server.push('app', 'c', 'e', '1');
     await until(async () => !(await server.ask('/app/online')).length, 'it is gone');
-    const [{ code, reason }] = server.logged('socket_closed');
+    const [{ code, reason }] = await server.log('socket_closed');
     assert.deepEqual({ code, reason }, { code: 1006, reason: 'stuck' });
   },
 );
