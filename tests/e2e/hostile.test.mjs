@@ -324,7 +324,7 @@ hostileTest(
     await slow.subscribe('big');
     slow.ws.pause();
     await pushUntilTooSlow(server);
-    const [{ queued_bytes: queued }] = server.logged('socket_too_slow');
+    const [{ queued_bytes: queued }] = await server.log('socket_too_slow');
     assert.ok(queued <= 100_000, `${queued} bytes were queued`);
     slow.ws.resume();
     assert.equal((await slow.closed()).code, 1008);
