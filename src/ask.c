@@ -1,4 +1,4 @@
-/* ask.c - the commands that ask a master for something and end: publish, online, channels, kick. */
+/* ask.c - the commands that ask servers for something: publish, online, channels, kick, top. */
 #include "ask.h"
 #include <errno.h>
 #include <stdio.h>
@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/json.h"
 #include "cli/call.h"
+#include "cli/top.h"
 #include "run.h"
 
 enum { DATA_BYTES_MAX = 1 << 30 };
@@ -186,4 +187,19 @@ int run_kick(const struct config *c)
     buf_fini(&path);
     buf_fini(&form);
     return code;
+}
+
+/* ---- gusher top ---- */
+
+int run_top(const struct config *c)
+{
+    const struct top_options o = {.urls = c->nodes.items,
+                                  .n_urls = c->nodes.n,
+                                  .key = c->master_key,
+                                  .ca_file = c->ca_file,
+                                  .interval_s = (unsigned)c->interval,
+                                  .rounds = (unsigned)c->rounds};
+    if (!is_one_word(c->master_key))
+        return run_fail(EXIT_USAGE, "--master-key (GUSHER_MASTER_KEY) is one word");
+    return top_run(&o) ? run_fail(EXIT_USAGE, "those are too many nodes") : 0;
 }

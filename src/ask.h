@@ -7,5 +7,6 @@ int run_publish(const struct config *c);
 int run_online(const struct config *c);
 int run_channels(const struct config *c);
 int run_kick(const struct config *c);
+int run_top(const struct config *c);
 
 #endif

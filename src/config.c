@@ -246,6 +246,8 @@ static const struct option *next_place(const struct config *c, enum config_comma
     switch (command) {
     case CONFIG_SUBSCRIBE:
         return by_flag(command, STR("channel"));
+    case CONFIG_TOP:
+        return by_flag(command, STR("node"));
     case CONFIG_ONLINE:
         return c->channel ? NULL : by_flag(command, STR("channel"));
     case CONFIG_PUBLISH:

@@ -54,6 +54,9 @@ struct config {
     /* publish, online, channels, kick, which also have app, user, master and master_key */
     const char *event, *data, *socket, *channel_pattern, *reason;
     bool count, json, everybody;
+    /* top, which also has master_key and ca_file */
+    struct config_list nodes;
+    long interval, rounds;
     /* bench, which also has key_file, app and token */
     const char *slave, *master, *master_key, *auth, *body, *channel, *json_file, *svg_file;
     struct config_list server_pids;
@@ -76,6 +79,7 @@ enum config_command {
     CONFIG_ONLINE = 256,
     CONFIG_CHANNELS = 512,
     CONFIG_KICK = 1024,
+    CONFIG_TOP = 2048,
 };
 enum { CONFIG_SERVERS = CONFIG_ALL | CONFIG_SLAVE | CONFIG_MASTER };
 

@@ -299,6 +299,9 @@ int main(int argc, char **argv)
     case CONFIG_KICK:
         code = run_kick(&c);
         break;
+    case CONFIG_TOP:
+        code = run_top(&c);
+        break;
     case CONFIG_BENCH:
         code = run_bench(&c);
         break;

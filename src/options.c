@@ -250,6 +250,18 @@ const struct option options[] = {
     {CONFIG_ONLINE | CONFIG_CHANNELS, "json", NULL, "off", SWITCH, AT(json), 0, 0, "",
      "The answer as it came, instead of a name a line."},
 
+    {CONFIG_TOP, "node", "GUSHER_NODES", "http://127.0.0.1:7777", LIST, AT(nodes), 0, 0, "URL",
+     "A listener of a node, without a path: /metrics is asked there. Repeatable; commas in the "
+     "variable; also as arguments."},
+    {CONFIG_TOP, "master-key", "GUSHER_MASTER_KEY", NULL, TEXT, AT(master_key), 0, 0, "KEY",
+     "What it is shown, if it wants keys: one with the right query."},
+    {CONFIG_TOP, "ca-file", "GUSHER_CA_FILE", NULL, TEXT, AT(ca_file), 0, 0, "FILE",
+     "Certificates (PEM) that vouch for https:// nodes. Default: the system's."},
+    {CONFIG_TOP, "interval", NULL, "1", NUMBER, AT(interval), 1, 3600, "SECONDS",
+     "Between two pictures."},
+    {CONFIG_TOP, "rounds", NULL, "0", NUMBER, AT(rounds), 0, 1000000, "N",
+     "Ends after so many pictures. 0: goes on, on a terminal until q."},
+
     {CONFIG_SUBSCRIBE, "url", "GUSHER_URL", "ws://127.0.0.1:8888/gcs/ws/demo", TEXT, AT(url), 0, 0,
      "URL", "The slave's WebSocket address, with the app key: ws:// or wss://."},
     {CONFIG_SUBSCRIBE, "ca-file", "GUSHER_CA_FILE", NULL, TEXT, AT(ca_file), 0, 0, "FILE",
@@ -332,6 +344,7 @@ const struct command commands[] = {
     {CONFIG_ONLINE, "online", "[CHANNEL]", "tells which users are online"},
     {CONFIG_CHANNELS, "channels", "", "tells which channels somebody is subscribed to"},
     {CONFIG_KICK, "kick", "", "closes sockets: of a user, of an app, or one"},
+    {CONFIG_TOP, "top", "[URL]...", "shows on a terminal what nodes are doing"},
     {CONFIG_TOKEN, "token", "", "signs a JWT for trying things out and prints it"},
     {CONFIG_KEY, "key", "", "makes a key for a backend (docs/SECURITY.md)"},
     {CONFIG_BENCH, "bench", "",

@@ -13,7 +13,7 @@ struct blob *blob_new(uint32_t len)
 {
     struct blob *b = mem_alloc(sizeof(*b) + len);
     b->refs = 1;
-    b->len = len;
+    b->len = b->room = len;
     bytes_held += (int64_t)sizeof(*b) + len;
     return b;
 }
@@ -38,6 +38,6 @@ void blob_unref(struct blob *b)
     assert(b->refs);
     if (--b->refs)
         return;
-    bytes_held -= (int64_t)sizeof(*b) + b->len;
+    bytes_held -= (int64_t)sizeof(*b) + b->room;
     mem_free(b);
 }

@@ -7,6 +7,7 @@
 struct blob {
     uint32_t refs; /* one worker's: no atomics */
     uint32_t len;
+    uint32_t room; /* of bytes: what blob_new was asked for; an owner may begin with less */
     char bytes[];
 };
 

@@ -6,6 +6,7 @@ import test from 'node:test';
 import { certificate } from './support/certificates.mjs';
 import { bin, environment, freeAddress, run, serverTest, withServer } from './support/gusher.mjs';
 import * as keys from './support/keys.mjs';
+import { until } from './support/wait.mjs';
 
 const at = ({ host, port, tls }) => ({ GUSHER_MASTER: `http${tls ? 's' : ''}://${host}:${port}/api`, GUSHER_APP: 'app' });
 
@@ -168,7 +169,7 @@ test('gusher check: what is well, and what is wrong, in sentences', async () => 
 
 // ---- what shells and manuals read
 
-const commands = ['all', 'slave', 'master', 'publish', 'subscribe', 'online', 'channels', 'kick', 'token', 'key', 'bench'];
+const commands = ['all', 'slave', 'master', 'publish', 'subscribe', 'online', 'channels', 'kick', 'top', 'token', 'key', 'bench'];
 
 /** What bash offers at the end of a line. */
 function completed(line) {
@@ -217,4 +218,41 @@ test('every command has a manual page that roff reads without a complaint', asyn
     if (!read.error) assert.equal(read.stderr, '', name);
   }
   assert.equal((await run(['man', 'nothing'])).code, 2);
+});
+
+// ---- gusher top
+
+serverTest('gusher top, piped: a picture a round', {}, async (server) => {
+  const ann = await server.login({ user: 'ann' });
+  await ann.subscribe('c');
+  const { host, port } = server.master;
+  const gone = await freeAddress();
+  const { code, stdout } = await run(['top', `http://${host}:${port}`, `http://${gone}`, '--rounds', '1']);
+  assert.equal(code, 0);
+  const lines = stdout.split('\n');
+  assert.match(lines[0], /^node +sockets +subscr/);
+  assert.match(lines[1], new RegExp(`^${host}:${port} +1 +1 `));
+  assert.match(lines[2], new RegExp(`^${gone} .*Couldn't connect`));
+  assert.match(lines[3], /^all +1 +1 /);
+});
+
+serverTest('gusher top on a terminal goes on, shows what happens, and ends at q', {}, async (server) => {
+  const ann = await server.login({ user: 'ann' });
+  await ann.subscribe('c');
+  const { host, port } = server.master;
+  const name = `gusher-top-${process.pid}`;
+  const tmux = (...args) => execFileSync('tmux', ['-L', name, ...args], { encoding: 'utf8', env: environment() });
+  tmux('-f', '/dev/null', 'new-session', '-d', '-s', name, '-x', '110', '-y', '20', `${bin} top http://${host}:${port}`, ';', 'set-option', '-g', 'remain-on-exit', 'on');
+  try {
+    const screen = () => tmux('capture-pane', '-p', '-t', name);
+    await until(() => screen().includes('q ends this.'), 'the first picture');
+    const pushing = setInterval(() => server.push('app', 'c', 'e', '1').catch(() => {}), 20);
+    await until(() => /\n127[^ ]+ +1 +1 +[1-9]/.test(screen()), 'pushes a second');
+    clearInterval(pushing);
+    assert.match(screen(), /\nanswers a second +(\d+ [\d.k]+ ?)+\n/);
+    tmux('send-keys', '-t', name, 'q');
+    await until(() => /Pane is dead|^\s*$/.test(screen()), 'its end');
+  } finally {
+    tmux('kill-server');
+  }
 });

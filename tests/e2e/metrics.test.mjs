@@ -85,6 +85,18 @@ serverTest('counts what happens', {}, async (server) => {
   assert.ok(Math.abs(now.process_start_time_seconds - Date.now() / 1000) < 600);
 });
 
+serverTest('what waits to be sent is nothing when all is sent', { workers: 1 }, async (server) => {
+  const clients = [];
+  for (let i = 0; i < 40; i++) clients.push(await server.login({ user: `user ${i}` }));
+  for (const client of clients) await client.subscribe('large');
+  const waits = async () => (await scrape(server)).gusher_send_queue_bytes;
+  await until(async () => (await waits()) < 4096, 'nothing waits');
+  const before = await waits();
+  for (let i = 0; i < 300; i++) await server.push('app', 'large', 'e', JSON.stringify('x'.repeat(i)));
+  for (const client of clients) for (let i = 0; i < 300; i++) await client.next();
+  await until(async () => (await waits()) === before, `${before} bytes again`);
+});
+
 serverTest('counts ends by their reason', { 'max-connections-per-user': 2 }, async (server) => {
   const before = await scrape(server);
   const closes = (reason) => `gusher_closes_total{reason="${reason}"}`;
