@@ -226,8 +226,8 @@ static const struct option *by_flag(enum config_command command, struct str flag
  * blotted out. Addresses may have passwords in them. */
 static const char *hide(struct config *c, const struct option *o, char *value)
 {
-    static const char *const secrets[] = {"ticket-secret", "token", "master-key", "nats",
-                                          "remote-url"};
+    static const char *const secrets[] = {"ticket-secret", "token",      "master-key",
+                                          "nats",          "remote-url", "jwks-url"};
     for (unsigned i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
         if (strcmp(o->flag, secrets[i]) != 0)
             continue;
@@ -238,8 +238,6 @@ static const char *hide(struct config *c, const struct option *o, char *value)
     return value;
 }
 
-/* One argument: a flag and, from it or from the next argument, its value. `counts`: for the last
- * time, so a secret need not stay. */
 /* What an argument without a flag is; NULL: nothing. */
 static const struct option *next_place(const struct config *c, enum config_command command)
 {
@@ -259,6 +257,8 @@ static const struct option *next_place(const struct config *c, enum config_comma
     }
 }
 
+/* One argument: a flag and, from it or from the next argument, its value; or what stands without
+ * one. `counts`: for the last time, so a secret need not stay. */
 static bool take_flag(struct config *c, enum config_command command, int argc, char **argv, int *i,
                       const char **env_file, bool counts)
 {
