@@ -242,6 +242,23 @@ static void open_standard_files(void)
         close(fd);
 }
 
+/* The commands that are no servers. */
+static int run_tool(const struct config *c, enum config_command command)
+{
+    static const struct {
+        enum config_command command;
+        int (*run)(const struct config *c);
+    } tools[] = {{CONFIG_PUBLISH, run_publish}, {CONFIG_SUBSCRIBE, run_subscribe},
+                 {CONFIG_ONLINE, run_online},   {CONFIG_CHANNELS, run_channels},
+                 {CONFIG_KICK, run_kick},       {CONFIG_TOP, run_top},
+                 {CONFIG_TOKEN, run_token},     {CONFIG_KEY, run_key},
+                 {CONFIG_BENCH, run_bench}};
+    unsigned i = 0;
+    while (tools[i].command != command)
+        i++;
+    return tools[i].run(c);
+}
+
 int main(int argc, char **argv)
 {
     open_standard_files();
@@ -272,40 +289,10 @@ int main(int argc, char **argv)
     struct config c;
     if (config_read(&c, command, argc, argv, &code))
         return code;
-    switch (command) {
-    case CONFIG_ALL:
-    case CONFIG_SLAVE:
-    case CONFIG_MASTER:
+    if (command & CONFIG_SERVERS)
         code = is_check ? run_check(&c, command) : run_server(&c, command, program);
-        break;
-    case CONFIG_TOKEN:
-        code = run_token(&c);
-        break;
-    case CONFIG_KEY:
-        code = run_key(&c);
-        break;
-    case CONFIG_SUBSCRIBE:
-        code = run_subscribe(&c);
-        break;
-    case CONFIG_PUBLISH:
-        code = run_publish(&c);
-        break;
-    case CONFIG_ONLINE:
-        code = run_online(&c);
-        break;
-    case CONFIG_CHANNELS:
-        code = run_channels(&c);
-        break;
-    case CONFIG_KICK:
-        code = run_kick(&c);
-        break;
-    case CONFIG_TOP:
-        code = run_top(&c);
-        break;
-    case CONFIG_BENCH:
-        code = run_bench(&c);
-        break;
-    }
+    else
+        code = run_tool(&c, command);
     config_fini(&c);
     return code;
 }
