@@ -11,8 +11,8 @@ enum {
     HTTP_IDLE_MS = 75 * 1000,       /* a backend's pooled connection between requests */
     HTTP_IDLE_SLAVE_MS = 15 * 1000, /* a browser's */
     HTTP_STREAM_BYTES = 256 << 10,  /* of a streamed reply waiting, before more of it is made */
-    HTTP_AGAIN_MS = 16,         /* between two tries of a request whose answer is not known yet */
-    HTTP_AHEAD_BYTES = 1 << 20, /* replies waiting to be taken before the next request is read */
+    HTTP_AGAIN_MS = 16,          /* between two tries of a request whose answer is not known yet */
+    HTTP_AHEAD_BYTES = 64 << 10, /* replies waiting to be taken before the next request is read */
     /* Of one worker: connections over a limit that are kept to tell them so. More are just closed.
      */
     HTTP_TURNED_AWAY_MAX = 256,
@@ -283,9 +283,11 @@ static void wait_for_more(struct http_conn *h)
         conn_send_bytes(&h->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
+/* While memory for send queues is short, one reply at a time. */
 static bool must_wait(const struct http_conn *h)
 {
-    return h->waiting || h->conn.queued_bytes > HTTP_AHEAD_BYTES;
+    size_t ahead = net_is_short(h->conn.net) ? 0 : HTTP_AHEAD_BYTES;
+    return h->waiting || h->conn.queued_bytes > ahead;
 }
 
 static void process(struct http_conn *h, char *data, size_t len)

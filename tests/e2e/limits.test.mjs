@@ -6,7 +6,7 @@ import { run, serverTest, withServer } from './support/gusher.mjs';
 import { request } from './support/http.mjs';
 import * as keys from './support/keys.mjs';
 import { frame, PING, Raw, requestText, TEXT, upgradeHeaders } from './support/raw.mjs';
-import { until } from './support/wait.mjs';
+import { pause, until } from './support/wait.mjs';
 import test from 'node:test';
 
 /** All of 127.0.0.0/8 is this machine, so a test may come from several addresses. */
@@ -440,4 +440,31 @@ serverTest('a crowd over the limit holds nobody up', { ...fromAll, 'max-connecti
   const told = (await Promise.all(ends.slice(2))).filter((text) => /^HTTP\/1.1 429 /.test(text));
   assert.ok(told.length >= 1, 'nobody was told');
   victim.terminate();
+});
+
+/** A sample of /metrics. */
+async function metric(server, name) {
+  const { text } = await request(server.slave, 'GET', '/metrics');
+  return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)[1]);
+}
+
+serverTest('who asks and takes no answers has few of them waiting', fromAll, async (server) => {
+  const crowd = await Promise.all(
+    Array.from({ length: 8 }, () => Raw.connect(from(server.slave, '127.0.0.9'))),
+  );
+  const requests = 'GET /gcs/ping HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(150_000);
+  for (const raw of crowd) {
+    raw.socket.pause();
+    raw.write(requests);
+  }
+  // Until nothing more is read from them: what they wrote is more than all buffers hold.
+  let read = -1;
+  await until(async () => {
+    const before = read;
+    await pause(300);
+    read = await metric(server, 'gusher_received_bytes_total');
+    return (await metric(server, 'gusher_send_queue_bytes')) > 0 && read - before < 1000;
+  }, 'the end of reading');
+  assert.ok((await metric(server, 'gusher_send_queue_bytes')) < crowd.length * 256 * 1024);
+  for (const raw of crowd) raw.destroy();
 });
