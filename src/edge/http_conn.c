@@ -264,6 +264,19 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
     return !h->waiting && !conn_is_ending(&h->conn);
 }
 
+/* Whether the head alone is enough to refuse the request: then it is answered. */
+static bool refuses_head(struct http_conn *h)
+{
+    const struct http_request *r = http_parser_head(&h->parser);
+    struct api_reply reply = {0};
+    bool refused =
+        r && !h->turn_away && api_refuses_head(&h->worker->api, h->roles, r, h->number, &reply);
+    if (refused)
+        send_reply(h, &reply, r->method == HTTP_M_HEAD, false);
+    api_reply_fini(&reply);
+    return refused;
+}
+
 static void wait_for_more(struct http_conn *h)
 {
     struct worker *w = h->worker;
@@ -279,6 +292,8 @@ static void wait_for_more(struct http_conn *h)
     if (!h->began_ms)
         h->began_ms = w->loop.now_ms;
     rearm(h);
+    if (refuses_head(h))
+        return;
     if (http_parser_wants_continue(&h->parser))
         conn_send_bytes(&h->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 }

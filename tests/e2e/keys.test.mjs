@@ -5,6 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { run, Server, serverTest } from './support/gusher.mjs';
 import * as keys from './support/keys.mjs';
+import { Raw, requestText } from './support/raw.mjs';
 import { until } from './support/wait.mjs';
 
 let files = 0;
@@ -88,6 +89,42 @@ test('only known keys call the master', async () => {
     ]);
     for (const secret of [publisher, reader, 'gk_guess'])
       assert.ok(!server.stderr.includes(secret), 'a key is in the log');
+    await server.stop();
+  } finally {
+    server.kill();
+  }
+});
+
+test('a body is not waited for, nor kept, of whom is refused', async () => {
+  const file = newFile();
+  const key = await addKey(file, 'publisher', '--app', 'app');
+  const server = await Server.start({ 'master-keys-file': file });
+  try {
+    const begin = async (headers, path = '/api/push/app/c/e') => {
+      const raw = await Raw.connect(server.master);
+      const type = 'application/x-www-form-urlencoded';
+      const all = { 'Content-Type': type, 'Content-Length': 10_000_000, ...headers };
+      raw.write(requestText('POST', path, all));
+      return raw;
+    };
+    const refused = async (status, headers, path) => {
+      const raw = await begin(headers, path);
+      const reply = await raw.reply();
+      assert.deepEqual([reply.status, reply.headers.connection], [status, 'close']);
+      raw.destroy();
+    };
+    await refused(401, {});
+    await refused(401, { Expect: '100-continue' });
+    await refused(401, { 'Content-Length': null, 'Transfer-Encoding': 'chunked' });
+    await refused(401, bearer('gk_guess'));
+    await refused(403, bearer(key), '/api/push/other/c/e');
+    await refused(403, bearer(key), '/api/kick/user/app/u');
+    await refused(404, bearer(key), '/api/nothing');
+    await refused(405, bearer(key), '/api/app/online');
+    const good = await begin({ 'Content-Length': 6, ...bearer(key) });
+    good.write('data=1');
+    assert.equal((await good.reply()).status, 200);
+    good.destroy();
     await server.stop();
   } finally {
     server.kill();
