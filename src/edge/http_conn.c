@@ -12,6 +12,7 @@ enum {
     HTTP_IDLE_SLAVE_MS = 15 * 1000, /* a browser's */
     HTTP_STREAM_BYTES = 256 << 10,  /* of a streamed reply waiting, before more of it is made */
     HTTP_AGAIN_MS = 16,          /* between two tries of a request whose answer is not known yet */
+    HTTP_REST_MS = 1,            /* between a handshake and what came behind it */
     HTTP_AHEAD_BYTES = 64 << 10, /* replies waiting to be taken before the next request is read */
     /* Of one worker: connections over a limit that are kept to tell them so. More are just closed.
      */
@@ -34,6 +35,7 @@ struct http_conn {
     /* For a late answer, or to be handled again: nothing else is read meanwhile. */
     bool waiting;
     bool head_only, keep_alive, is_http_1_0; /* of the request that waits */
+    bool rests;                              /* behind a handshake, until the timer */
     bool draining;                           /* the next reply is the last */
     bool is_guest;     /* the first is, and no socket becomes of it (door.h) */
     uint64_t question; /* goes on when the peer has taken what is queued; 0: none does */
@@ -57,6 +59,8 @@ static void rearm(struct http_conn *h)
         due = now + o->write_ms - conn_stalled_ms(&h->conn);
     else if (h->again_since_ms)
         due = now + HTTP_AGAIN_MS;
+    else if (h->rests)
+        due = now + HTTP_REST_MS;
     else if (h->conn.paused) /* an answer is under way, or output that is being taken */
         due = 0;
     else if (h->began_ms)
@@ -302,7 +306,7 @@ static void wait_for_more(struct http_conn *h)
 static bool must_wait(const struct http_conn *h)
 {
     size_t ahead = net_is_short(h->conn.net) ? 0 : HTTP_AHEAD_BYTES;
-    return h->waiting || h->conn.queued_bytes > ahead;
+    return h->waiting || h->rests || h->conn.queued_bytes > ahead;
 }
 
 static void process(struct http_conn *h, char *data, size_t len)
@@ -324,6 +328,8 @@ static void process(struct http_conn *h, char *data, size_t len)
         h->began_ms = 0;
         if (!handle(h, data, len) && !h->waiting)
             return;
+        /* To look at a JWT takes up to a millisecond: others go before the next one. */
+        h->rests &= len > 0;
     }
     /* Reading stops, so at most one read's worth is kept. */
     buf_add(&h->stash, data, len);
@@ -340,6 +346,13 @@ static void go_on(struct http_conn *h)
     conn_resume(&h->conn);
     process(h, stash.len ? stash.p : (char[1]){0}, stash.len);
     buf_fini(&stash);
+}
+
+static void end_rest(struct http_conn *h)
+{
+    h->rests = false;
+    go_on(h);
+    rearm(h);
 }
 
 /* What came behind the request is input again once there is an answer. */
@@ -424,6 +437,8 @@ static void on_timer(struct timer *t)
         conn_close(&h->conn);
     else if (!h->conn.stalled && h->again_since_ms)
         handle_again(h);
+    else if (!h->conn.stalled && h->rests)
+        end_rest(h);
     else if (!h->conn.stalled && h->began_ms && now >= h->began_ms + o->request_ms[h->roles])
         refuse(h, 408);
     else if (!h->conn.stalled && !h->began_ms && now >= h->idle_by_ms)
@@ -445,6 +460,7 @@ uint32_t http_conn_handshake(struct worker *w, uint64_t number)
     assert(h);
     if (h->again_since_ms) /* it was counted at its first try */
         return 0;
+    h->rests = true;
     return gate_take(w->node->stores.gate, LIMIT_HANDSHAKES, visitor_of(h), w->loop.now_us);
 }
 

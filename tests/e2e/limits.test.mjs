@@ -167,6 +167,33 @@ serverTest('handshakes of an address', { ...fromAll, 'handshake-rate': 1, 'hands
   await refusedBy(server, 'handshake-rate');
 });
 
+serverTest('a refresh is a handshake', { ...fromAll, 'handshake-rate': 1, 'handshake-burst': 6, 'receive-max-message-size': 4096 }, async (server) => {
+  const client = await server.login({ user: 'ann' });
+  const token = keys.sign(keys.claims({ user: 'ann' }));
+  const reply = await until(async () => {
+    const { event, data } = await client.command('gusher.refresh', { token });
+    return event === 'gusher.refresh_error' && data;
+  }, 'a refusal');
+  assert.deepEqual(reply, { reason: 'too many handshakes from your address' });
+  await until(async () => {
+    const { event } = await client.command('gusher.refresh', { token });
+    return event === 'gusher.refresh_succeeded';
+  }, 'time that makes up for it');
+});
+
+serverTest('handshakes behind each other on a connection are all answered', fromAll, async (server) => {
+  const raw = await server.raw(server.slave);
+  const type = { 'Content-Type': 'application/x-www-form-urlencoded' };
+  const auth = (jwt) =>
+    requestText('POST', '/gcs/auth', { ...type, 'Content-Length': jwt.length + 4 }, `jwt=${jwt}`);
+  const good = auth(keys.sign(keys.claims({ user: 'ann' })));
+  const ping = requestText('GET', '/gcs/ping');
+  raw.write((good + auth('no') + ping + auth('a.b.c') + ping).repeat(20));
+  const statuses = [];
+  while (statuses.length < 100) statuses.push((await raw.reply()).status);
+  assert.deepEqual(statuses, Array(20).fill([200, 401, 200, 401, 200]).flat());
+});
+
 serverTest('commands of a socket', { workers: 1, 'command-rate': 1, 'command-burst': 5 }, async (server) => {
   const victim = await server.login({ user: 'ann', channels: ['c'] });
   await victim.subscribe('c');
