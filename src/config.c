@@ -251,8 +251,8 @@ static const struct option *by_flag(enum config_command command, struct str flag
  * blotted out. Addresses may have passwords in them. */
 static const char *hide(struct config *c, const struct option *o, char *value)
 {
-    static const char *const secrets[] = {"ticket-secret", "token", "master-key", "nats",
-                                          "remote-url"};
+    static const char *const secrets[] = {"ticket-secret", "token",    "master-key",
+                                          "nats",          "jwks-url", "remote-url"};
     for (unsigned i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
         if (strcmp(o->flag, secrets[i]) != 0)
             continue;
