@@ -5,6 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { run, Server, serverTest } from './support/gusher.mjs';
 import * as keys from './support/keys.mjs';
+import { request } from './support/http.mjs';
 import { Raw, requestText } from './support/raw.mjs';
 import { until } from './support/wait.mjs';
 
@@ -130,6 +131,41 @@ test('a body is not waited for, nor kept, of whom is refused', async () => {
     server.kill();
   }
 });
+
+test('metrics are for a key that may query, and else for this machine', async () => {
+  const file = newFile();
+  const publisher = await addKey(file, 'publisher', '--right', 'publish');
+  const reader = await addKey(file, 'reader', '--right', 'query');
+  const server = await Server.start({ 'master-keys-file': file });
+  try {
+    for (const to of [server.slave, server.master]) {
+      const status = async (headers) => (await request(to, 'GET', '/metrics', { headers })).status;
+      assert.equal(await status({}), 401);
+      assert.equal(await status(bearer(publisher)), 403);
+      assert.equal(await status(bearer(reader)), 200);
+    }
+    await server.stop();
+  } finally {
+    server.kill();
+  }
+});
+
+serverTest(
+  'without keys metrics are for the master and for who comes by no proxy',
+  { 'proxy-protocol': '127.0.0.9' },
+  async (server) => {
+    const status = async (to, headers = {}) => (await request(to, 'GET', '/metrics', { headers })).status;
+    const forwarded = { 'X-Forwarded-For': '127.0.0.1' };
+    assert.equal(await status(server.slave), 200);
+    assert.equal(await status(server.slave, forwarded), 403);
+    assert.equal(await status(server.slave, { 'X-Forwarded-For': '' }), 403);
+    assert.equal(await status(server.master, forwarded), 200);
+    const raw = await Raw.connect({ ...server.slave, localAddress: '127.0.0.9' });
+    raw.write(`PROXY TCP4 9.9.9.9 1.1.1.1 1 2\r\n${requestText('GET', '/metrics')}`);
+    assert.equal((await raw.reply()).status, 403);
+    raw.destroy();
+  },
+);
 
 test('keys come and go without a restart, and without a good request refused', async () => {
   const file = newFile();
