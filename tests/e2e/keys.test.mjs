@@ -54,6 +54,14 @@ test('gusher key prints a key and its line', async () => {
   }
 });
 
+test('gusher key says what is wrong with its words', async () => {
+  for (const words of [['--name', 'a b'], ['--name', 'a', '--app', 'b c'], ['--name', 'a\n#']]) {
+    const { code, stderr } = await run(['key', ...words]);
+    assert.deepEqual([code, stderr], [2, 'gusher: name, apps and rights are words without blanks\n']);
+  }
+  assert.equal((await run(['key', '--name', '#a'])).code, 2);
+});
+
 test('only known keys call the master', async () => {
   const file = newFile();
   const publisher = await addKey(file, 'publisher', '--app', 'app', '--right', 'publish');
