@@ -394,6 +394,12 @@ serverTest('the PROXY protocol', behindBalancer, async (server) => {
   half.write('PROXY TC');
 });
 
+serverTest('half a header of the PROXY protocol with an end is the end', { ...behindBalancer, 'request-timeout': 60 }, async (server) => {
+  const raw = await server.raw(from(server.slave, '127.0.0.4'));
+  raw.write('PROXY TC').halfClose();
+  await raw.end();
+});
+
 test('the PROXY protocol before TLS', async () => {
   const main = certificate(['127.0.0.1']);
   const trust = { ca: main.cert };
