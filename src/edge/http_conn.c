@@ -13,6 +13,7 @@ enum {
     HTTP_STREAM_BYTES = 256 << 10,  /* of a streamed reply waiting, before more of it is made */
     HTTP_AGAIN_MS = 16,          /* between two tries of a request whose answer is not known yet */
     HTTP_REST_MS = 1,            /* between a handshake and what came behind it */
+    HTTP_RESTS_US = 15000,       /* of a turn, after which those who rest go on with resting */
     HTTP_AHEAD_BYTES = 64 << 10, /* replies waiting to be taken before the next request is read */
     /* Of one worker: connections over a limit that are kept to tell them so. More are just closed.
      */
@@ -348,10 +349,14 @@ static void go_on(struct http_conn *h)
     buf_fini(&stash);
 }
 
+/* Many may rest at the same time: a turn goes on with some of them. */
 static void end_rest(struct http_conn *h)
 {
-    h->rests = false;
-    go_on(h);
+    const struct loop *l = &h->worker->loop;
+    if (loop_clock_us() - l->now_us < HTTP_RESTS_US) {
+        h->rests = false;
+        go_on(h);
+    }
     rearm(h);
 }
 
