@@ -86,8 +86,9 @@ const struct option options[] = {
      "WebSockets at once of one app; more are answered 429. 0: no limit."},
     {SERVERS, "handshake-rate", "GUSHER_HANDSHAKE_RATE", "100", NUMBER, AT(handshake_rate), 0,
      100000, "N",
-     "Handshakes a second of one address: TLS, POST auth, WebSocket each count; more are answered "
-     "429. 0: no limit."},
+     "Handshakes a second of one address: TLS, POST auth, WebSocket, gusher.refresh each count; "
+     "more "
+     "are answered 429. 0: no limit."},
     {SERVERS, "handshake-burst", "GUSHER_HANDSHAKE_BURST", "5000", NUMBER, AT(handshake_burst), 1,
      1000000, "N", "Handshakes that one address may make at once, before --handshake-rate counts."},
     {CONFIG_ALL | CONFIG_SLAVE, "command-rate", "GUSHER_COMMAND_RATE", "100", NUMBER,

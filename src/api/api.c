@@ -234,31 +234,50 @@ static enum api_outcome call(struct api_call *c, const struct api_entry *entry)
     return outcome;
 }
 
+/* Finds what is called, in `m`, for route_match_fini. False: it is refused. */
+static bool find_call(struct api_call *c, struct route_match *m)
+{
+    enum err e = find_route(c->api, c->roles, c->request, m);
+    memcpy(c->params, m->params, sizeof(c->params));
+    c->n_params = m->n_params;
+    if (e == ERR_DENIED)
+        refuse_method(c->reply, m->allowed);
+    else if (e)
+        api_refuse(c->reply, e);
+    return !e;
+}
+
+static enum master_right right_for(const struct route_match *m)
+{
+    const struct api_entry *entry = m->route->handler;
+    return entry->right;
+}
+
+bool api_refuses_head(struct api *a, unsigned roles, const struct http_request *r, uint64_t number,
+                      struct api_reply *reply)
+{
+    struct route_match m;
+    struct api_call c = {.api = a, .roles = roles, .request = r, .number = number, .reply = reply};
+    bool goes_on = find_call(&c, &m) && is_permitted(&c, right_for(&m));
+    route_match_fini(&m);
+    return !goes_on;
+}
+
 enum api_outcome api_handle(struct api *a, unsigned roles, const struct http_request *r,
                             uint64_t number, double now_s, int64_t now_ms, struct api_reply *reply,
                             struct claims **claims)
 {
     struct route_match m;
-    enum err e = find_route(a, roles, r, &m);
-    enum api_outcome outcome = API_DONE;
-    if (e == ERR_DENIED) {
-        refuse_method(reply, m.allowed);
-    } else if (e) {
-        api_refuse(reply, e);
-    } else {
-        struct api_call c = {.api = a,
-                             .roles = roles,
-                             .request = r,
-                             .number = number,
-                             .now_s = now_s,
-                             .now_ms = now_ms,
-                             .reply = reply,
-                             .claims = claims};
-        memcpy(c.params, m.params, sizeof(c.params));
-        c.n_params = m.n_params;
-        c.no_sockets = roles & API_NO_SOCKETS;
-        outcome = call(&c, m.route->handler);
-    }
+    struct api_call c = {.api = a,
+                         .roles = roles,
+                         .request = r,
+                         .number = number,
+                         .now_s = now_s,
+                         .now_ms = now_ms,
+                         .no_sockets = roles & API_NO_SOCKETS,
+                         .reply = reply,
+                         .claims = claims};
+    enum api_outcome outcome = find_call(&c, &m) ? call(&c, m.route->handler) : API_DONE;
     route_match_fini(&m);
     return outcome;
 }

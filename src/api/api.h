@@ -110,6 +110,11 @@ enum api_outcome api_handle(struct api *a, unsigned roles, const struct http_req
                             uint64_t number, double now_s, int64_t now_ms, struct api_reply *reply,
                             struct claims **claims);
 
+/* Whether the request is refused whatever its body is, which may not be there yet: then `reply`
+ * says why. So who may not call us has none of it kept. */
+bool api_refuses_head(struct api *a, unsigned roles, const struct http_request *r, uint64_t number,
+                      struct api_reply *reply);
+
 /* A long answer may go on, or (not `alive`) its connection is gone. */
 void api_go_on(struct api *a, uint64_t question, bool alive);
 

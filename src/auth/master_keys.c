@@ -259,11 +259,24 @@ static bool make_secret(struct buf *secret)
     return true;
 }
 
+static bool has_blank(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.p[i] <= ' ')
+            return true;
+    }
+    return false;
+}
+
 /* The line of a key, and whether the file would take it, as that key and no other. */
 static enum err make_line(struct buf *line, const unsigned char hash[HASH_LEN], struct str name,
                           struct str apps, struct str rights, char *why, size_t why_len)
 {
     struct master_keys *k;
+    if (has_blank(name) || has_blank(apps) || has_blank(rights)) {
+        snprintf(why, why_len, "name, apps and rights are words without blanks");
+        return ERR_PROTO;
+    }
     buf_str(line, name);
     buf_str(line, STR(" sha256:"));
     for (unsigned i = 0; i < HASH_LEN; i++)
@@ -273,7 +286,7 @@ static enum err make_line(struct buf *line, const unsigned char hash[HASH_LEN], 
     if (e)
         return e;
     if (k->n != 1 || !str_eq(k->keys[0].name, name) || !str_eq(k->keys[0].apps, apps)) {
-        snprintf(why, why_len, "name, apps and rights are words without blanks");
+        snprintf(why, why_len, "with that name it would be no line of a key");
         e = ERR_PROTO;
     }
     master_keys_free(k);

@@ -11,8 +11,10 @@ enum {
     HTTP_IDLE_MS = 75 * 1000,       /* a backend's pooled connection between requests */
     HTTP_IDLE_SLAVE_MS = 15 * 1000, /* a browser's */
     HTTP_STREAM_BYTES = 256 << 10,  /* of a streamed reply waiting, before more of it is made */
-    HTTP_AGAIN_MS = 16,         /* between two tries of a request whose answer is not known yet */
-    HTTP_AHEAD_BYTES = 1 << 20, /* replies waiting to be taken before the next request is read */
+    HTTP_AGAIN_MS = 16,          /* between two tries of a request whose answer is not known yet */
+    HTTP_REST_MS = 1,            /* between a handshake and what came behind it */
+    HTTP_RESTS_US = 15000,       /* of a turn, after which those who rest go on with resting */
+    HTTP_AHEAD_BYTES = 64 << 10, /* replies waiting to be taken before the next request is read */
     /* Of one worker: connections over a limit that are kept to tell them so. More are just closed.
      */
     HTTP_TURNED_AWAY_MAX = 256,
@@ -34,6 +36,7 @@ struct http_conn {
     /* For a late answer, or to be handled again: nothing else is read meanwhile. */
     bool waiting;
     bool head_only, keep_alive, is_http_1_0; /* of the request that waits */
+    bool rests;                              /* behind a handshake, until the timer */
     bool draining;                           /* the next reply is the last */
     bool is_guest;     /* the first is, and no socket becomes of it (door.h) */
     uint64_t question; /* goes on when the peer has taken what is queued; 0: none does */
@@ -57,6 +60,8 @@ static void rearm(struct http_conn *h)
         due = now + o->write_ms - conn_stalled_ms(&h->conn);
     else if (h->again_since_ms)
         due = now + HTTP_AGAIN_MS;
+    else if (h->rests)
+        due = now + HTTP_REST_MS;
     else if (h->conn.paused) /* an answer is under way, or output that is being taken */
         due = 0;
     else if (h->began_ms)
@@ -263,6 +268,19 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
     return !h->waiting && !conn_is_ending(&h->conn);
 }
 
+/* Whether the head alone is enough to refuse the request: then it is answered. */
+static bool refuses_head(struct http_conn *h)
+{
+    const struct http_request *r = http_parser_head(&h->parser);
+    struct api_reply reply = {0};
+    bool refused =
+        r && !h->turn_away && api_refuses_head(&h->worker->api, h->roles, r, h->number, &reply);
+    if (refused)
+        send_reply(h, &reply, r->method == HTTP_M_HEAD, false);
+    api_reply_fini(&reply);
+    return refused;
+}
+
 static void wait_for_more(struct http_conn *h)
 {
     struct worker *w = h->worker;
@@ -278,13 +296,17 @@ static void wait_for_more(struct http_conn *h)
     if (!h->began_ms)
         h->began_ms = w->loop.now_ms;
     rearm(h);
+    if (refuses_head(h))
+        return;
     if (http_parser_wants_continue(&h->parser))
         conn_send_bytes(&h->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
 }
 
+/* While memory for send queues is short, one reply at a time. */
 static bool must_wait(const struct http_conn *h)
 {
-    return h->waiting || h->conn.queued_bytes > HTTP_AHEAD_BYTES;
+    size_t ahead = net_is_short(h->conn.net) ? 0 : HTTP_AHEAD_BYTES;
+    return h->waiting || h->rests || h->conn.queued_bytes > ahead;
 }
 
 static void process(struct http_conn *h, char *data, size_t len)
@@ -306,6 +328,8 @@ static void process(struct http_conn *h, char *data, size_t len)
         h->began_ms = 0;
         if (!handle(h, data, len) && !h->waiting)
             return;
+        /* To look at a JWT takes up to a millisecond: others go before the next one. */
+        h->rests &= len > 0;
     }
     /* Reading stops, so at most one read's worth is kept. */
     buf_add(&h->stash, data, len);
@@ -322,6 +346,17 @@ static void go_on(struct http_conn *h)
     conn_resume(&h->conn);
     process(h, stash.len ? stash.p : (char[1]){0}, stash.len);
     buf_fini(&stash);
+}
+
+/* Many may rest at the same time: a turn goes on with some of them. */
+static void end_rest(struct http_conn *h)
+{
+    const struct loop *l = &h->worker->loop;
+    if (loop_clock_us() - l->now_us < HTTP_RESTS_US) {
+        h->rests = false;
+        go_on(h);
+    }
+    rearm(h);
 }
 
 /* What came behind the request is input again once there is an answer. */
@@ -406,6 +441,8 @@ static void on_timer(struct timer *t)
         conn_close(&h->conn);
     else if (!h->conn.stalled && h->again_since_ms)
         handle_again(h);
+    else if (!h->conn.stalled && h->rests)
+        end_rest(h);
     else if (!h->conn.stalled && h->began_ms && now >= h->began_ms + o->request_ms[h->roles])
         refuse(h, 408);
     else if (!h->conn.stalled && !h->began_ms && now >= h->idle_by_ms)
@@ -427,6 +464,7 @@ uint32_t http_conn_handshake(struct worker *w, uint64_t number)
     assert(h);
     if (h->again_since_ms) /* it was counted at its first try */
         return 0;
+    h->rests = true;
     return gate_take(w->node->stores.gate, LIMIT_HANDSHAKES, visitor_of(h), w->loop.now_us);
 }
 

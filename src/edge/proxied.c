@@ -14,6 +14,7 @@ struct proxied {
     struct proxied *next, **link;
     struct sockaddr_storage peer;
     unsigned listener;
+    ssize_t seen; /* bytes of the header, when it was looked at last */
 };
 
 /* From this call on the descriptor is the caller's. An event of this turn may still be on its way
@@ -65,10 +66,12 @@ static void on_ready(struct io *io, uint32_t events)
     ssize_t n = recv(io->fd, bytes, sizeof(bytes), MSG_PEEK);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0) {
+    /* No more than before: the peer has ended, which would wake us again and again. */
+    if (n <= p->seen) {
         close(let_go(p));
         return;
     }
+    p->seen = n;
     enum err e = proxy_header_read(&h, str_make(bytes, (size_t)n));
     int at_least = e == ERR_AGAIN ? (int)n + 1 : 1;
     setsockopt(io->fd, SOL_SOCKET, SO_RCVLOWAT, &at_least, sizeof(at_least));

@@ -116,6 +116,10 @@ const char *ws_refresh(void *worker, struct hub_socket *socket, struct str token
     struct ws_conn *s = container_of(socket, struct ws_conn, socket);
     struct buf revoked = BUF_INIT;
     struct claims *claims;
+    /* To look at a JWT costs as much here as when a socket is opened. */
+    const struct visitor v = {.address = s->address};
+    if (gate_take(ws_gate(s), LIMIT_HANDSHAKES, v, w->loop.now_us))
+        return "too many handshakes from your address";
     enum err e = trust_verify(&claims, w->api.trust, token, w->loop.now_s);
     if (e)
         return reason_of(e);

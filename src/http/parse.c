@@ -47,7 +47,7 @@ static int on_message_begin(llhttp_t *l)
     p->name_len = 0;
     p->current = -1;
     p->n_headers = p->n_hosts = p->n_codings = 0;
-    p->in_value = p->head_done = p->complete = p->wants_continue = false;
+    p->in_value = p->head_done = p->head_given = p->complete = p->wants_continue = false;
     return 0;
 }
 
@@ -243,9 +243,9 @@ static struct str origin_form(struct str target)
     return target;
 }
 
-static int on_message_complete(llhttp_t *l)
+static void fill_request(struct http_parser *p)
 {
-    struct http_parser *p = self(l);
+    const llhttp_t *l = &p->llhttp;
     struct http_request *r = &p->request;
     struct str target = origin_form(str_make(p->text.p ? p->text.p : "", p->target_len));
     r->method = method_of(l);
@@ -257,6 +257,12 @@ static int on_message_complete(llhttp_t *l)
     r->keep_alive = llhttp_should_keep_alive(l) && l->http_minor == 1;
     r->is_http_1_0 = l->http_minor == 0;
     r->wants_websocket = l->upgrade;
+}
+
+static int on_message_complete(llhttp_t *l)
+{
+    struct http_parser *p = self(l);
+    fill_request(p);
     p->complete = true;
     return HPE_PAUSED;
 }
@@ -340,4 +346,14 @@ bool http_parser_wants_continue(struct http_parser *p)
     bool wants = p->wants_continue;
     p->wants_continue = false;
     return wants;
+}
+
+const struct http_request *http_parser_head(struct http_parser *p)
+{
+    if (p->complete || !p->head_done || p->head_given)
+        return NULL;
+    p->head_given = true;
+    fill_request(p);
+    p->request.body = STR_EMPTY;
+    return &p->request;
 }

@@ -62,7 +62,7 @@ struct http_parser {
     uint8_t name_len;                      /* sizeof(name) + 1: too long to be one of ours */
     int8_t current;                        /* enum http_header, -1: not kept */
     uint8_t n_headers, n_hosts, n_codings; /* lines: all, Host, Transfer-Encoding */
-    bool in_value, head_done, complete, wants_continue;
+    bool in_value, head_done, head_given, complete, wants_continue;
     int refusal; /* the status of what was found wrong in a callback, or 0 */
     struct http_request request;
 };
@@ -82,5 +82,9 @@ bool http_parser_is_idle(const struct http_parser *p);
 
 /* True once after the head of a request with "Expect: 100-continue" is in and its body is not. */
 bool http_parser_wants_continue(struct http_parser *p);
+
+/* Once after the head of a request is in and its body is not: the request without its body, valid
+ * until the next call. Otherwise NULL. */
+const struct http_request *http_parser_head(struct http_parser *p);
 
 #endif

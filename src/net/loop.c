@@ -8,6 +8,9 @@
 
 enum {
     LOOP_EVENTS = 64, /* ready descriptors taken in one turn; the others are first in the next */
+    /* After so long what else is ready waits for the next turn, so that letters are read and output
+     * is written meanwhile. */
+    INPUT_MAX_US = 10000,
     LETTERS_MAX_US = 10000, /* for letters behind the input, however long that took */
 };
 
@@ -130,6 +133,19 @@ static void read_letters(struct loop *l)
     }
 }
 
+/* Epoll tells of those that were passed over once more, behind others and in their order: so the
+ * next turn begins as far on as this one came, and all have their turn. */
+static void take_input(struct loop *l, const struct epoll_event *events, unsigned n)
+{
+    unsigned taken = 0, first = n ? l->first_input % n : 0;
+    while (taken < n && (!taken || loop_clock_us() - l->now_us < INPUT_MAX_US)) {
+        const struct epoll_event *e = &events[(first + taken++) % n];
+        struct io *io = e->data.ptr;
+        io->fn(io, e->events);
+    }
+    l->first_input = taken < n ? first + taken : 0;
+}
+
 void loop_turn(struct loop *l, int wait_ms)
 {
     struct epoll_event events[LOOP_EVENTS];
@@ -146,10 +162,7 @@ void loop_turn(struct loop *l, int wait_ms)
      * again behind the input, which posts letters to this very thread. */
     unsigned n_letters = inbox_read(l->inbox, LOOP_LETTERS_BUDGET, l->read_one, l->reader);
     l->had_input = n > 0 || n_letters > 0;
-    for (int i = 0; i < n; i++) {
-        struct io *io = events[i].data.ptr;
-        io->fn(io, events[i].events);
-    }
+    take_input(l, events, n > 0 ? (unsigned)n : 0);
     timer_run(&l->timers, l->now_ms);
     read_letters(l);
     if (l->end)

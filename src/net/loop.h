@@ -30,11 +30,12 @@ typedef void loop_end_fn(void *ctx);
 struct loop {
     int epoll;
     bool stopping;
-    bool busy;      /* work is left: the next turn does not wait */
-    bool had_input; /* this turn: letters or descriptors that were ready */
-    int64_t now_us; /* monotonic; taken once a turn, after waiting; */
-    int64_t now_ms; /* the same moment */
-    double now_s;   /* unix time; the same moment */
+    bool busy;            /* work is left: the next turn does not wait */
+    unsigned first_input; /* of what is ready, in the next turn */
+    bool had_input;       /* this turn: letters or descriptors that were ready */
+    int64_t now_us;       /* monotonic; taken once a turn, after waiting; */
+    int64_t now_ms;       /* the same moment */
+    double now_s;         /* unix time; the same moment */
     struct timer_wheel timers;
     struct inbox *inbox; /* borrowed */
     letter_fn *read_one;

@@ -160,6 +160,14 @@ static int on_protocols(SSL *ssl, const unsigned char **out, unsigned char *out_
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* A peer that asks for a renegotiation is told that there is none, and nothing more is read from
+ * it: OpenSSL would not return from a read as long as such requests come. */
+static void on_event(const SSL *ssl, int where, int value)
+{
+    if (where == SSL_CB_WRITE_ALERT && (value & 0xff) == SSL_AD_NO_RENEGOTIATION)
+        SSL_set_shutdown((SSL *)ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 /* ---- the context ---- */
 
 static void set_rules(SSL_CTX *ctx, struct tls_context *c)
@@ -173,6 +181,10 @@ static void set_rules(SSL_CTX *ctx, struct tls_context *c)
     /* A quiet connection holds no record buffers: they are 17 KiB each. */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* A read returns behind each record that brings no data (new keys): with these alone a peer
+     * could keep it for seconds. */
+    SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_info_callback(ctx, on_event);
     SSL_CTX_set_alpn_select_cb(ctx, on_protocols, NULL);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
     SSL_CTX_set_tlsext_servername_arg(ctx, c);

@@ -55,7 +55,8 @@ hostileTest('slowloris: requests that never end, on both ports', impatient, asyn
     const drip = setInterval(() => raw.write(beginning.includes('chunked') ? '1\r\na\r\n' : 'a'), 100);
     const rest = await raw.rest();
     clearInterval(drip);
-    assert.match(rest, /^(HTTP\/1\.1 408 |HTTP\/1\.1 400 |$)/);
+    // 404: the path is the other port's, which the head is enough to know.
+    assert.match(rest, /^(HTTP\/1\.1 40[048] |$)/);
     raw.destroy();
   });
   await backTo(server, before);

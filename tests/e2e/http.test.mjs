@@ -392,19 +392,14 @@ serverTest('every answer has a date and its length', {}, async (server) => {
 describe('slow senders', { concurrency: true }, () => {
   const limits = { 'request-timeout': 1, 'master-request-timeout': 2 };
 
-  for (const [role, seconds] of [
-    ['slave', 1],
-    ['master', 2],
+  for (const [role, seconds, form, chunks] of [
+    ['slave', 1, '/gcs/auth', '/gcs/auth'],
+    ['master', 2, '/api/push/app/c/e', '/api/decode'],
   ]) {
     const parts = {
       'a cut head': 'GET /api/ping HTTP/1.1\r\nHost',
-      'a cut body': formText('/api/push/app/c/e', 'data=1', { 'Content-Length': 1000 }),
-      'a cut chunk': requestText(
-        'POST',
-        '/api/decode',
-        { 'Transfer-Encoding': 'chunked' },
-        '500\r\nda',
-      ),
+      'a cut body': formText(form, 'data=1', { 'Content-Length': 1000 }),
+      'a cut chunk': requestText('POST', chunks, { 'Transfer-Encoding': 'chunked' }, '500\r\nda'),
     };
     for (const [what, text] of Object.entries(parts)) {
       serverTest(

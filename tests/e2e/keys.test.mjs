@@ -5,6 +5,8 @@ import path from 'node:path';
 import test from 'node:test';
 import { run, Server, serverTest } from './support/gusher.mjs';
 import * as keys from './support/keys.mjs';
+import { request } from './support/http.mjs';
+import { Raw, requestText } from './support/raw.mjs';
 import { until } from './support/wait.mjs';
 
 let files = 0;
@@ -52,6 +54,14 @@ test('gusher key prints a key and its line', async () => {
   }
 });
 
+test('gusher key says what is wrong with its words', async () => {
+  for (const words of [['--name', 'a b'], ['--name', 'a', '--app', 'b c'], ['--name', 'a\n#']]) {
+    const { code, stderr } = await run(['key', ...words]);
+    assert.deepEqual([code, stderr], [2, 'gusher: name, apps and rights are words without blanks\n']);
+  }
+  assert.equal((await run(['key', '--name', '#a'])).code, 2);
+});
+
 test('only known keys call the master', async () => {
   const file = newFile();
   const publisher = await addKey(file, 'publisher', '--app', 'app', '--right', 'publish');
@@ -93,6 +103,77 @@ test('only known keys call the master', async () => {
     server.kill();
   }
 });
+
+test('a body is not waited for, nor kept, of whom is refused', async () => {
+  const file = newFile();
+  const key = await addKey(file, 'publisher', '--app', 'app');
+  const server = await Server.start({ 'master-keys-file': file });
+  try {
+    const begin = async (headers, path = '/api/push/app/c/e') => {
+      const raw = await Raw.connect(server.master);
+      const type = 'application/x-www-form-urlencoded';
+      const all = { 'Content-Type': type, 'Content-Length': 10_000_000, ...headers };
+      raw.write(requestText('POST', path, all));
+      return raw;
+    };
+    const refused = async (status, headers, path) => {
+      const raw = await begin(headers, path);
+      const reply = await raw.reply();
+      assert.deepEqual([reply.status, reply.headers.connection], [status, 'close']);
+      raw.destroy();
+    };
+    await refused(401, {});
+    await refused(401, { Expect: '100-continue' });
+    await refused(401, { 'Content-Length': null, 'Transfer-Encoding': 'chunked' });
+    await refused(401, bearer('gk_guess'));
+    await refused(403, bearer(key), '/api/push/other/c/e');
+    await refused(403, bearer(key), '/api/kick/user/app/u');
+    await refused(404, bearer(key), '/api/nothing');
+    await refused(405, bearer(key), '/api/app/online');
+    const good = await begin({ 'Content-Length': 6, ...bearer(key) });
+    good.write('data=1');
+    assert.equal((await good.reply()).status, 200);
+    good.destroy();
+    await server.stop();
+  } finally {
+    server.kill();
+  }
+});
+
+test('metrics are for a key that may query, and else for this machine', async () => {
+  const file = newFile();
+  const publisher = await addKey(file, 'publisher', '--right', 'publish');
+  const reader = await addKey(file, 'reader', '--right', 'query');
+  const server = await Server.start({ 'master-keys-file': file });
+  try {
+    for (const to of [server.slave, server.master]) {
+      const status = async (headers) => (await request(to, 'GET', '/metrics', { headers })).status;
+      assert.equal(await status({}), 401);
+      assert.equal(await status(bearer(publisher)), 403);
+      assert.equal(await status(bearer(reader)), 200);
+    }
+    await server.stop();
+  } finally {
+    server.kill();
+  }
+});
+
+serverTest(
+  'without keys metrics are for the master and for who comes by no proxy',
+  { 'proxy-protocol': '127.0.0.9' },
+  async (server) => {
+    const status = async (to, headers = {}) => (await request(to, 'GET', '/metrics', { headers })).status;
+    const forwarded = { 'X-Forwarded-For': '127.0.0.1' };
+    assert.equal(await status(server.slave), 200);
+    assert.equal(await status(server.slave, forwarded), 403);
+    assert.equal(await status(server.slave, { 'X-Forwarded-For': '' }), 403);
+    assert.equal(await status(server.master, forwarded), 200);
+    const raw = await Raw.connect({ ...server.slave, localAddress: '127.0.0.9' });
+    raw.write(`PROXY TCP4 9.9.9.9 1.1.1.1 1 2\r\n${requestText('GET', '/metrics')}`);
+    assert.equal((await raw.reply()).status, 403);
+    raw.destroy();
+  },
+);
 
 test('keys come and go without a restart, and without a good request refused', async () => {
   const file = newFile();

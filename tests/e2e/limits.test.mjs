@@ -6,7 +6,7 @@ import { run, serverTest, withServer } from './support/gusher.mjs';
 import { request } from './support/http.mjs';
 import * as keys from './support/keys.mjs';
 import { frame, PING, Raw, requestText, TEXT, upgradeHeaders } from './support/raw.mjs';
-import { until } from './support/wait.mjs';
+import { pause, until } from './support/wait.mjs';
 import test from 'node:test';
 
 /** All of 127.0.0.0/8 is this machine, so a test may come from several addresses. */
@@ -165,6 +165,33 @@ serverTest('handshakes of an address', { ...fromAll, 'handshake-rate': 1, 'hands
   assert.equal((await auth(from(server.slave, '127.0.0.3'))).status, 200);
   await until(async () => (await auth(here)).status === 200, 'time that makes up for it');
   await refusedBy(server, 'handshake-rate');
+});
+
+serverTest('a refresh is a handshake', { ...fromAll, 'handshake-rate': 1, 'handshake-burst': 6, 'receive-max-message-size': 4096 }, async (server) => {
+  const client = await server.login({ user: 'ann' });
+  const token = keys.sign(keys.claims({ user: 'ann' }));
+  const reply = await until(async () => {
+    const { event, data } = await client.command('gusher.refresh', { token });
+    return event === 'gusher.refresh_error' && data;
+  }, 'a refusal');
+  assert.deepEqual(reply, { reason: 'too many handshakes from your address' });
+  await until(async () => {
+    const { event } = await client.command('gusher.refresh', { token });
+    return event === 'gusher.refresh_succeeded';
+  }, 'time that makes up for it');
+});
+
+serverTest('handshakes behind each other on a connection are all answered', fromAll, async (server) => {
+  const raw = await server.raw(server.slave);
+  const type = { 'Content-Type': 'application/x-www-form-urlencoded' };
+  const auth = (jwt) =>
+    requestText('POST', '/gcs/auth', { ...type, 'Content-Length': jwt.length + 4 }, `jwt=${jwt}`);
+  const good = auth(keys.sign(keys.claims({ user: 'ann' })));
+  const ping = requestText('GET', '/gcs/ping');
+  raw.write((good + auth('no') + ping + auth('a.b.c') + ping).repeat(20));
+  const statuses = [];
+  while (statuses.length < 100) statuses.push((await raw.reply()).status);
+  assert.deepEqual(statuses, Array(20).fill([200, 401, 200, 401, 200]).flat());
 });
 
 serverTest('commands of a socket', { workers: 1, 'command-rate': 1, 'command-burst': 5 }, async (server) => {
@@ -367,6 +394,12 @@ serverTest('the PROXY protocol', behindBalancer, async (server) => {
   half.write('PROXY TC');
 });
 
+serverTest('half a header of the PROXY protocol with an end is the end', { ...behindBalancer, 'request-timeout': 60 }, async (server) => {
+  const raw = await server.raw(from(server.slave, '127.0.0.4'));
+  raw.write('PROXY TC').halfClose();
+  await raw.end();
+});
+
 test('the PROXY protocol before TLS', async () => {
   const main = certificate(['127.0.0.1']);
   const trust = { ca: main.cert };
@@ -440,4 +473,31 @@ serverTest('a crowd over the limit holds nobody up', { ...fromAll, 'max-connecti
   const told = (await Promise.all(ends.slice(2))).filter((text) => /^HTTP\/1.1 429 /.test(text));
   assert.ok(told.length >= 1, 'nobody was told');
   victim.terminate();
+});
+
+/** A sample of /metrics. */
+async function metric(server, name) {
+  const { text } = await request(server.slave, 'GET', '/metrics');
+  return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)[1]);
+}
+
+serverTest('who asks and takes no answers has few of them waiting', fromAll, async (server) => {
+  const crowd = await Promise.all(
+    Array.from({ length: 8 }, () => Raw.connect(from(server.slave, '127.0.0.9'))),
+  );
+  const requests = 'GET /gcs/ping HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(150_000);
+  for (const raw of crowd) {
+    raw.socket.pause();
+    raw.write(requests);
+  }
+  // Until nothing more is read from them: what they wrote is more than all buffers hold.
+  let read = -1;
+  await until(async () => {
+    const before = read;
+    await pause(300);
+    read = await metric(server, 'gusher_received_bytes_total');
+    return (await metric(server, 'gusher_send_queue_bytes')) > 0 && read - before < 1000;
+  }, 'the end of reading');
+  assert.ok((await metric(server, 'gusher_send_queue_bytes')) < crowd.length * 256 * 1024);
+  for (const raw of crowd) raw.destroy();
 });

@@ -491,6 +491,25 @@ serverTest(
   },
 );
 
+serverTest(
+  'nor is the password of the address of a key set there',
+  { 'jwks-url': 'http://user:passw0rd@127.0.0.1:9/jwks' },
+  async (server) => {
+    assert.ok(!/passw0rd/.test(proc(server, 'cmdline')));
+    assert.ok(!/passw0rd/.test(server.stderr));
+  },
+);
+
+serverTest('metrics count the descriptors that are open', {}, async (server) => {
+  // Connections may come and go between the two.
+  await until(async () => {
+    const { text } = await request(server.slave, 'GET', '/metrics');
+    const open = fs.readdirSync(`/proc/${server.process.child.pid}/fd`).length;
+    const told = Number(/^process_open_fds (\d+)$/m.exec(text)[1]);
+    return Math.abs(told - open) <= 2;
+  }, 'the same number');
+});
+
 serverTest('no memory is dumped unless asked for', {}, async (server) => {
   assert.match(proc(server, 'limits'), /^Max core file size +0 +0 /m);
 });

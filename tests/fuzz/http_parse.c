@@ -57,6 +57,8 @@ static void feed(struct http_story *s, struct str input, unsigned seed)
         CHECK(s->parser.text.cap + s->parser.body_part.cap <= HELD_MAX);
         if (http_parser_is_idle(&s->parser) && !s->over)
             CHECK(!s->parser.text.cap && !s->parser.body_part.cap);
+        const struct http_request *head = http_parser_head(&s->parser);
+        CHECK(!head || (!head->body.len && !http_parser_head(&s->parser)));
         http_parser_wants_continue(&s->parser);
     }
 }

@@ -504,6 +504,35 @@ static void holds_nothing_between_requests(void **unused)
     http_parser_fini(&p);
 }
 
+/* At each cut: the head once, where it is in and the body is not, as the request says it later. */
+static void gives_the_head_before_the_body(void **unused)
+{
+    (void)unused;
+    static const char text[] =
+        POST_LINE "Authorization: Bearer gk_1\r\nContent-Length: 5\r\n\r\nhello";
+    const size_t len = sizeof(text) - 1, body = len - 5;
+    for (size_t cut = 1; cut < len; cut++) {
+        struct http_parser p;
+        size_t used;
+        int status;
+        http_parser_init(&p, BODY_MAX, HEADERS_MAX);
+        assert_null(http_parser_head(&p));
+        assert_int_equal(http_parse(&p, text, cut, &used, &status), ERR_AGAIN);
+        const struct http_request *r = http_parser_head(&p);
+        assert_int_equal(r != NULL, cut >= body);
+        if (r) {
+            assert_int_equal(r->method, HTTP_M_POST);
+            assert_true(str_eq(r->headers[HTTP_H_AUTHORIZATION], STR("Bearer gk_1")));
+            assert_int_equal(r->body.len, 0);
+            assert_null(http_parser_head(&p));
+        }
+        assert_int_equal(http_parse(&p, text + cut, len - cut, &used, &status), ERR_OK);
+        assert_true(str_eq(p.request.body, STR("hello")));
+        assert_null(http_parser_head(&p));
+        http_parser_fini(&p);
+    }
+}
+
 static bool wants_continue(const char *text)
 {
     struct http_parser p;
@@ -564,6 +593,7 @@ int main(void)
         cmocka_unit_test(limits_the_body),
         cmocka_unit_test(copies_no_whole_body),
         cmocka_unit_test(holds_nothing_between_requests),
+        cmocka_unit_test(gives_the_head_before_the_body),
         cmocka_unit_test(asks_for_the_body_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,6 +273,36 @@ static void waits_no_longer_than_told(void **unused)
 /* A timer's function may end what has input in the same turn: input comes first. */
 static struct probe *ended;
 
+static void take_long(struct io *io, uint32_t events)
+{
+    int64_t until_us = loop_clock_us() + 11000;
+    on_probe(io, events);
+    while (loop_clock_us() < until_us)
+        ;
+}
+
+/* Letters, and the turn's end, come between those that take long; and all have their turn. */
+static void long_input_is_for_several_turns(void **unused)
+{
+    enum { N = 7, ROUNDS = 3 };
+    (void)unused;
+    struct probe probes[N];
+    for (unsigned i = 0; i < N; i++) {
+        probe_open(&probes[i]);
+        probes[i].io.fn = take_long;
+        make_ready(&probes[i]);
+    }
+    unsigned before = n_ends;
+    for (unsigned turn = 0; turn < N * ROUNDS; turn++)
+        loop_turn(&loop, 0);
+    assert_int_equal(n_ends - before, N * ROUNDS);
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(probes[i].calls, ROUNDS);
+        loop_remove(&loop, &probes[i].io);
+        probe_close(&probes[i]);
+    }
+}
+
 static void end_probe(struct timer *t)
 {
     (void)t;
@@ -397,6 +427,7 @@ int main(void)
         WITH_LOOP(tells_what_epoll_refuses),
         WITH_LOOP(waits_for_its_timers),
         WITH_LOOP(waits_no_longer_than_told),
+        WITH_LOOP(long_input_is_for_several_turns),
         WITH_LOOP(reads_before_timers),
         WITH_LOOP(reads_letters_that_wait),
         WITH_LOOP(does_not_wait_when_busy),

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <cmocka.h>
 #include "base/mem.h"
@@ -330,6 +331,31 @@ static void keys_are_updated(void **unused)
     pair_close(&p);
 }
 
+/* Records without data, as many as a peer likes: each read takes one, and others have their turn.
+ */
+static void new_keys_alone_keep_nobody(void **unused)
+{
+    (void)unused;
+    struct pair p;
+    int before = 0, after = 0;
+    SSL_CTX_set_min_proto_version(client_context, TLS1_3_VERSION);
+    pair_make(&p);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(SSL_key_update(p.client.ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(p.client.ssl), 1);
+    }
+    tls_client_write(&p.client, "new", 3);
+    ioctl(p.fd, FIONREAD, &before);
+    for (int i = 0; i < 50; i++) {
+        expect_nothing(&p);
+        ioctl(p.fd, FIONREAD, &after);
+        assert_in_range(before - after, 1, 100);
+        before = after;
+    }
+    expect_at_server(&p, "new", 3);
+    pair_close(&p);
+}
+
 static void renegotiates_nothing(void **unused)
 {
     (void)unused;
@@ -340,6 +366,10 @@ static void renegotiates_nothing(void **unused)
     assert_int_equal(SSL_renegotiate(p.client.ssl), 1);
     SSL_do_handshake(p.client.ssl);
     tls_recv(p.tls, got, sizeof got);
+    /* Nothing more is read: who asks again and again would keep the read. */
+    errno = 0;
+    ssize_t n = tls_recv(p.tls, got, sizeof got);
+    assert_true(n == 0 || (n < 0 && errno != EAGAIN));
     ERR_clear_error();
     assert_true(SSL_do_handshake(p.client.ssl) <= 0);
     assert_int_equal(tls_client_reason(), SSL_R_NO_RENEGOTIATION);
@@ -795,6 +825,7 @@ int main(void)
         WITH_CONTEXT(goes_on_with_what_is_begun),
         WITH_CONTEXT(errors_of_others_do_not_count),
         WITH_CONTEXT(keys_are_updated),
+        WITH_CONTEXT(new_keys_alone_keep_nobody),
         WITH_CONTEXT(renegotiates_nothing),
         WITH_CONTEXT(says_and_hears_the_end),
         WITH_CONTEXT(tells_of_a_broken_connection),
