@@ -33,7 +33,7 @@ struct config {
     long max_connections, max_connections_per_address, max_connections_per_user;
     long max_connections_per_app, handshake_rate, handshake_burst, command_rate, command_burst;
     long address_command_rate, address_command_burst;
-    long send_memory, max_name, max_payload, max_batch, max_headers;
+    long max_subscriptions_in_all, send_memory, max_name, max_payload, max_batch, max_headers;
     struct config_list limits_exempt, trusted_proxies, proxy_protocol;
     const char *master_keys_file, *bans_file;
     const char *run_as; /* USER or USER:GROUP */

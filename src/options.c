@@ -71,6 +71,10 @@ const struct option options[] = {
     {CONFIG_ALL | CONFIG_SLAVE, "max-subscriptions", "GUSHER_MAX_SUBSCRIPTIONS", "10000", NUMBER,
      AT(max_subscriptions), 1, 1000000, "N",
      "Channels one socket may be subscribed to; more are answered by an error event."},
+    {CONFIG_ALL | CONFIG_SLAVE, "max-subscriptions-in-all", "GUSHER_MAX_SUBSCRIPTIONS_IN_ALL",
+     "5000000", NUMBER, AT(max_subscriptions_in_all), 0, LONG_MAX, "N",
+     "Subscriptions of all sockets together (about 200 bytes each); more are answered by an error "
+     "event. 0: no limit."},
     {SERVERS, "max-connections", "GUSHER_MAX_CONNECTIONS", "0", NUMBER, AT(max_connections), 0,
      100000000, "N",
      "Connections at once, in all; more are answered 503. 0: as many as there are descriptors."},

@@ -95,6 +95,7 @@ static void fill_options(struct server_options *o, const struct config *c)
     w->api.enforce_exp = c->enforce_exp;
     w->exp_warning_s = (unsigned)c->exp_warning;
     w->subscriptions_max = (unsigned)c->max_subscriptions;
+    w->subscriptions_all = (uint64_t)c->max_subscriptions_in_all / o->n_workers;
     w->headers_max = (size_t)c->max_headers;
     w->api.name_max = (size_t)c->max_name;
     w->api.payload_max = (size_t)c->max_payload;

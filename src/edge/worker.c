@@ -231,6 +231,7 @@ static void end_turn(void *ctx)
     bus_seat_flush(w->seat);
     /* What is caught up outside of a message may be too much as well. */
     ws_conns_close_slow(w);
+    hub_set_full(w->hub, door_refuses_sockets(w));
     bool more = net_end_turn(&w->net);
     if (w->n_came && !more)
         note_writes(w);
@@ -365,6 +366,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     const struct hub_options hub_options = {.node = node->id,
                                             .worker = (uint16_t)index,
                                             .subscriptions_max = options->subscriptions_max,
+                                            .subscriptions_all = options->subscriptions_all,
                                             .name_max = (uint32_t)options->api.name_max,
                                             .bulk_min = HUB_BULK_MIN};
     w->hub = hub_new(&host, &hub_options);

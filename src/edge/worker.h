@@ -36,7 +36,8 @@ struct worker_options {
     unsigned exp_warning_s;   /* before its token is over a socket is told; 0: it is not */
     bool idle_rule;           /* a socket without a subscription is closed at its ping */
     unsigned subscriptions_max;
-    size_t headers_max; /* bytes of all headers of a request */
+    uint64_t subscriptions_all; /* of all sockets of this worker */
+    size_t headers_max;         /* bytes of all headers of a request */
 };
 
 struct worker_stats {

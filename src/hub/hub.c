@@ -128,6 +128,17 @@ void hub_drop(struct hub *h, struct hub_socket *s, struct str channel)
         table_unsubscribe(h, s, place);
 }
 
+void hub_set_full(struct hub *h, bool is_full)
+{
+    h->is_full = is_full;
+}
+
+static bool has_room(const struct hub *h, uint64_t n)
+{
+    uint64_t max = h->options.subscriptions_all;
+    return !h->is_full && (!max || counter_read(&h->stats.subscriptions) + n <= max);
+}
+
 static enum err refuse(struct counter *c)
 {
     counter_add(c, 1);
@@ -140,7 +151,8 @@ enum err hub_subscribe(struct hub *h, struct hub_socket *s, struct str channel)
         return ERR_DENIED;
     if (channel.len > h->options.name_max)
         return refuse(&h->stats.long_names);
-    if (s->n_subs >= h->options.subscriptions_max && !hub_is_subscribed(s, channel))
+    bool is_one_too_many = s->n_subs >= h->options.subscriptions_max || !has_room(h, 1);
+    if (is_one_too_many && !hub_is_subscribed(s, channel))
         return refuse(&h->stats.too_many);
     subscribe(h, s, channel);
     return ERR_OK;
@@ -171,7 +183,9 @@ enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str chann
     }
     /* All or nothing is decided before the first change; counting what is new only near the limit.
      */
-    if (s->n_subs + n > max && s->n_subs + count_new(s, channels) > max)
+    bool may_be_too_many = s->n_subs + n > max || !has_room(h, n);
+    uint32_t n_new = may_be_too_many ? count_new(s, channels) : 0;
+    if (may_be_too_many && n_new && (s->n_subs + n_new > max || !has_room(h, n_new)))
         return refuse(&h->stats.too_many);
     while (names_next(&channels, &name))
         subscribe(h, s, name);

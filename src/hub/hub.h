@@ -67,6 +67,7 @@ struct hub_options {
     uint32_t node;              /* which process of the cluster, */
     uint16_t worker;            /* and which worker of it: in every socket id */
     uint32_t subscriptions_max; /* of one socket */
+    uint64_t subscriptions_all; /* of all sockets; 0: no limit */
     uint32_t name_max;          /* bytes of a channel's name */
     uint32_t bulk_min;          /* subscribers from which on a push goes to many */
 };
@@ -76,6 +77,9 @@ struct hub_stats {
     struct counter delivered;              /* messages, once for each socket they were for */
     struct counter too_many, long_names;   /* subscriptions refused for that */
 };
+
+/* While memory is scarce no subscription is taken. */
+void hub_set_full(struct hub *h, bool is_full);
 
 /* For any thread. */
 const struct hub_stats *hub_stats(const struct hub *h);
@@ -112,8 +116,9 @@ bool hub_is_subscribed(const struct hub_socket *s, struct str channel);
 void hub_drop(struct hub *h, struct hub_socket *s, struct str channel);
 
 /* Subscribes to one name, or to all names of a list (names.h) or none. Subscribing again is fine.
- * ERR_DENIED: a name is not permitted; ERR_LIMIT: subscriptions_max or name_max would be passed. On
- * ERR_OK every later message reaches the socket. */
+ * ERR_DENIED: a name is not permitted; ERR_LIMIT: the hub is full (hub_set_full), or
+ * subscriptions_max or name_max would be passed. On ERR_OK every later message reaches the socket.
+ */
 enum err hub_subscribe(struct hub *h, struct hub_socket *s, struct str channel);
 enum err hub_subscribe_all(struct hub *h, struct hub_socket *s, struct str channels);
 

@@ -57,6 +57,7 @@ struct hub {
     uint32_t mark;                        /* the number of the last question */
     uint64_t random;
     struct hub_stats stats;
+    bool is_full;
 };
 
 static inline struct str channel_name(const struct hub_channel *c)

@@ -501,3 +501,12 @@ serverTest('who asks and takes no answers has few of them waiting', fromAll, asy
   assert.ok((await metric(server, 'gusher_send_queue_bytes')) < crowd.length * 256 * 1024);
   for (const raw of crowd) raw.destroy();
 });
+
+serverTest('subscriptions of all together', { workers: 1, 'max-subscriptions-in-all': 3 }, async (server) => {
+  const ann = await (await server.login({ user: 'ann' })).subscribe('a', 'b');
+  const bob = await (await server.login({ user: 'bob' })).subscribe('a');
+  assert.equal((await bob.command('gusher.subscribe', { channel: 'b' })).event, 'gusher.subscribe_error');
+  await ann.close();
+  await until(async () => (await server.ask('/app/online')).length === 1, 'ann is gone');
+  await bob.subscribe('b');
+});

@@ -9,7 +9,14 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-enum { SUBSCRIPTIONS_MAX = 6, NAME_MAX_BYTES = 5000, SOCKETS = 12, NODE = 0x01020304, WORKER = 7 };
+enum {
+    SUBSCRIPTIONS_MAX = 6,
+    SUBSCRIPTIONS_ALL = 17,
+    NAME_MAX_BYTES = 5000,
+    SOCKETS = 12,
+    NODE = 0x01020304,
+    WORKER = 7
+};
 
 /* ---- a host that notes what it is asked ---- */
 
@@ -122,13 +129,13 @@ static unsigned count_interests(void)
     return n;
 }
 
-static int set_up(void **unused)
+static int set_up_with(uint64_t subscriptions_all)
 {
-    (void)unused;
     const struct hub_host host = {clients, deliver, deliver_range, encode, note_interest};
     const struct hub_options options = {.node = NODE,
                                         .worker = WORKER,
                                         .subscriptions_max = SUBSCRIPTIONS_MAX,
+                                        .subscriptions_all = subscriptions_all,
                                         .name_max = NAME_MAX_BYTES,
                                         .bulk_min = UINT32_MAX};
     memset(clients, 0, sizeof clients);
@@ -139,6 +146,18 @@ static int set_up(void **unused)
         clients[i].index = i;
     hub = hub_new(&host, &options);
     return 0;
+}
+
+static int set_up(void **unused)
+{
+    (void)unused;
+    return set_up_with(0);
+}
+
+static int set_up_small(void **unused)
+{
+    (void)unused;
+    return set_up_with(SUBSCRIPTIONS_ALL);
 }
 
 static void leave(unsigned i)
@@ -385,6 +404,30 @@ static void limits_subscriptions(void **unused)
     join(1, "app", "", "*;");
     assert_int_equal(subscribe_all(1, "1;2;3;4;5;6;"), ERR_OK);
     assert_int_equal(subscribe(1, "7"), ERR_LIMIT);
+}
+
+static void limits_all_subscriptions_together(void **unused)
+{
+    (void)unused;
+    join(0, "app", "", "*;");
+    join(1, "app", "", "*;");
+    assert_int_equal(subscribe_all(0, "1;2;3;4;5;"), ERR_OK);
+    assert_int_equal(subscribe_all(1, "1;2;3;4;5;6;"), ERR_OK);
+    hub_set_full(hub, true);
+    assert_int_equal(subscribe(0, "6"), ERR_LIMIT);
+    assert_int_equal(subscribe_all(0, "5;6;"), ERR_LIMIT);
+    /* What it has it may name again. */
+    assert_int_equal(subscribe(0, "5"), ERR_OK);
+    assert_int_equal(subscribe_all(0, "1;2;"), ERR_OK);
+    hub_set_full(hub, false);
+    assert_int_equal(subscribe(0, "6"), ERR_OK);
+    assert_int_equal(unsubscribe(0, "6"), ERR_OK);
+    join(2, "app", "", "*;");
+    assert_int_equal(subscribe_all(2, "1;2;3;4;5;"), ERR_OK); /* 16 of SUBSCRIPTIONS_ALL */
+    assert_int_equal(subscribe_all(2, "5;6;"), ERR_OK);
+    assert_int_equal(subscribe(0, "6"), ERR_LIMIT);
+    assert_int_equal(unsubscribe(1, "1"), ERR_OK);
+    assert_int_equal(subscribe(0, "6"), ERR_OK);
 }
 
 /* ---- the fan-out ---- */
@@ -983,6 +1026,7 @@ int main(void)
         WITH_HUB(subscribes_what_is_permitted),
         WITH_HUB(subscribes_all_or_nothing),
         WITH_HUB(limits_subscriptions),
+        cmocka_unit_test_setup_teardown(limits_all_subscriptions_together, set_up_small, tear_down),
         WITH_HUB(delivers_in_order),
         WITH_HUB(gives_a_push_to_many_later),
         WITH_HUB(encodes_once_for_each_encoder),
