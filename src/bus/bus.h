@@ -67,15 +67,23 @@ struct bus_ask {
     bool whole; /* one page with all names, as the asker needs them together */
 };
 
+/* What all who were asked have of one app: of a census. */
+struct bus_tally {
+    struct str app;
+    uint64_t connections, users; /* a user with sockets on several nodes is one */
+};
+
 /* A page of the answer: what has come in from all who were asked, put together. */
 struct bus_page {
     struct str names;   /* names.h; each comes once in all pages; none when count_only */
     uint64_t count;     /* of all pages so far */
     unsigned n_missing; /* nodes that did not answer in time: names may be missing */
     bool last;
+    const struct bus_tally *tallies; /* of HUB_CENSUS, by app; which has one page and no names */
+    size_t n_tallies;
 };
 
-/* Called on the asker's thread, never from within bus_ask; names are valid during the call. Unless
+/* Called on the asker's thread, never from within bus_ask; names and tallies are valid during the call. Unless
  * it was the last page, the next one comes after bus_more. */
 typedef void bus_page_fn(void *ctx, uint64_t question, const struct bus_page *p);
 
