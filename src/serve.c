@@ -359,6 +359,7 @@ static void close_stores(struct node_stores *s)
     bans_free(s->bans);
     tickets_free(s->tickets);
     gate_free(s->gate);
+    idempotency_free(s->idempotency);
 }
 
 static int open_stores(struct node_stores *s, const struct config *c)
@@ -373,6 +374,7 @@ static int open_stores(struct node_stores *s, const struct config *c)
         return wrong;
     }
     s->bans = bans_new();
+    s->idempotency = idempotency_new();
     if (c->bans_file && ban_file_open(&s->ban_file, c->bans_file, s->bans, (int64_t)run_unix_now(),
                                       why, sizeof(why))) {
         close_stores(s);

@@ -24,48 +24,6 @@ struct buf *api_json(struct api_reply *r)
     return &r->body;
 }
 
-enum api_outcome api_refuse(struct api_reply *r, enum err e)
-{
-    switch (e) {
-    case ERR_FULL:
-        api_text(r, 503, "server busy, try again");
-        buf_str(&r->extra, STR("Retry-After: 1\r\n"));
-        break;
-    case ERR_AWAY:
-        api_text(r, 503, "the bus is away, try again");
-        buf_str(&r->extra, STR("Retry-After: 1\r\n"));
-        break;
-    case ERR_TIMEOUT:
-        api_text(r, 504, "no answer in time");
-        break;
-    case ERR_LIMIT:
-        api_text(r, 413, "a limit was passed");
-        break;
-    case ERR_NOT_FOUND:
-        api_text(r, 404, "404 page not found\n");
-        break;
-    case ERR_DENIED:
-    case ERR_EXPIRED:
-        api_text(r, 401, "not permitted");
-        break;
-    case ERR_OK:
-    case ERR_SYS:
-    case ERR_AGAIN:
-    case ERR_PROTO:
-        api_text(r, 400, "400 Bad Request");
-        r->close = true;
-        break;
-    }
-    return API_DONE;
-}
-
-enum api_outcome api_refuse_size(struct api_reply *r, const char *what, size_t max)
-{
-    api_text(r, 413, what);
-    buf_printf(&r->body, " is longer than %zu bytes\n", max);
-    return API_DONE;
-}
-
 struct str api_param(const struct api_call *c, struct str name)
 {
     struct str value;
@@ -77,7 +35,13 @@ static void refuse_method(struct api_reply *r, unsigned allowed)
     static const struct {
         enum http_method method;
         const char *names;
-    } methods[] = {{HTTP_M_GET, "GET, HEAD"}, {HTTP_M_POST, "POST"}, {HTTP_M_OPTIONS, "OPTIONS"}};
+    } methods[] = {{HTTP_M_GET, "GET, HEAD"},
+                   {HTTP_M_POST, "POST"},
+                   {HTTP_M_OPTIONS, "OPTIONS"},
+                   {HTTP_M_PUT, "PUT"},
+                   {HTTP_M_DELETE, "DELETE"}};
+    if (r->has_problems)
+        api_problem(r, PROBLEM_METHOD);
     r->status = 405;
     buf_str(&r->extra, STR("Allow: "));
     bool first = true;
@@ -90,7 +54,7 @@ static void refuse_method(struct api_reply *r, unsigned allowed)
     buf_str(&r->extra, STR("\r\n"));
 }
 
-enum { PLACES_MAX = 6 };
+enum { PLACES_MAX = 9 };
 
 /* Where a path may belong: a table below a prefix. */
 struct place {
@@ -99,42 +63,74 @@ struct place {
     struct str prefix;
 };
 
+struct places {
+    struct place all[PLACES_MAX];
+    unsigned n;
+};
+
 static bool is_below(struct str path, struct str prefix)
 {
     return str_starts(path, prefix) && path.len > prefix.len && path.p[prefix.len] == '/';
 }
 
-static unsigned find_places(const struct api *a, unsigned roles, struct str path,
-                            struct place places[PLACES_MAX])
+static void add_place(struct places *p, const struct route *routes, unsigned n, struct str prefix)
 {
-    unsigned n = 0;
+    p->all[p->n++] = (struct place){routes, n, prefix};
+}
+
+/* The modern API, wherever the seed's is. */
+static void add_v1_places(struct places *p, unsigned roles)
+{
+    const struct str prefix = STR("/v1");
     if (roles & API_SLAVE)
-        places[n++] = (struct place){api_slave_routes, api_n_slave_routes, a->options.slave_prefix};
-    if (roles & API_MASTER) {
-        struct str prefix = a->options.master_prefix;
-        places[n++] = (struct place){api_master_commands, api_n_master_commands, prefix};
-        places[n++] = (struct place){api_moderation_routes, api_n_moderation_routes, prefix};
-        places[n++] = (struct place){api_master_queries, api_n_master_queries, prefix};
-        /* The seed document writes the queries without the prefix. A path below a prefix is never
-         * read that way, or "/api/channels" would ask for an app named "api". */
-        bool below_slave = roles & API_SLAVE && is_below(path, a->options.slave_prefix);
-        if (prefix.len && !is_below(path, prefix) && !below_slave)
-            places[n++] = (struct place){api_master_queries, api_n_master_queries, STR_EMPTY};
-    }
-    places[n++] = (struct place){api_health_routes, api_n_health_routes, STR_EMPTY};
-    return n;
+        add_place(p, api_v1_slave_routes, api_n_v1_slave_routes, prefix);
+    if (roles & API_MASTER)
+        add_place(p, api_v1_master_routes, api_n_v1_master_routes, prefix);
+    add_place(p, api_v1_routes, api_n_v1_routes, prefix);
+}
+
+static void add_master_places(struct places *p, const struct api *a, unsigned roles,
+                              struct str path)
+{
+    struct str prefix = a->options.master_prefix;
+    add_place(p, api_master_commands, api_n_master_commands, prefix);
+    add_place(p, api_moderation_routes, api_n_moderation_routes, prefix);
+    add_place(p, api_master_queries, api_n_master_queries, prefix);
+    /* The seed document writes the queries without the prefix. A path below a prefix is never
+     * read that way, or "/api/channels" would ask for an app named "api". */
+    bool below_slave = roles & API_SLAVE && is_below(path, a->options.slave_prefix);
+    if (prefix.len && !is_below(path, prefix) && !below_slave)
+        add_place(p, api_master_queries, api_n_master_queries, STR_EMPTY);
+}
+
+/* A path below /v1 is the seed's only where its own prefix says so. */
+static bool may_be_below(struct str prefix, bool is_v1)
+{
+    return !is_v1 || api_has_problems(prefix);
+}
+
+static void find_places(struct places *p, const struct api *a, unsigned roles, struct str path)
+{
+    bool is_v1 = api_has_problems(path);
+    p->n = 0;
+    if (is_v1)
+        add_v1_places(p, roles);
+    if (roles & API_SLAVE && may_be_below(a->options.slave_prefix, is_v1))
+        add_place(p, api_slave_routes, api_n_slave_routes, a->options.slave_prefix);
+    if (roles & API_MASTER && may_be_below(a->options.master_prefix, is_v1))
+        add_master_places(p, a, roles, path);
+    add_place(p, api_health_routes, api_n_health_routes, STR_EMPTY);
 }
 
 static enum err find_route(const struct api *a, unsigned roles, const struct http_request *r,
                            struct route_match *m)
 {
-    struct place places[PLACES_MAX];
-    unsigned n = find_places(a, roles, r->path, places);
+    struct places places;
+    find_places(&places, a, roles, r->path);
     enum err best = ERR_NOT_FOUND;
     unsigned allowed = 0;
-    for (unsigned i = 0; i < n; i++) {
-        enum err e =
-            route_find(m, places[i].routes, places[i].n, places[i].prefix, r->method, r->path);
+    for (const struct place *p = places.all; p < places.all + places.n; p++) {
+        enum err e = route_find(m, p->routes, p->n, p->prefix, r->method, r->path);
         if (e == ERR_OK || e == ERR_PROTO)
             return e;
         allowed |= m->allowed;
@@ -148,13 +144,15 @@ static enum err find_route(const struct api *a, unsigned roles, const struct htt
 
 /* ---- who may call the master (RFC 6750 section 3) ---- */
 
-static bool refuse_key(struct api_call *c, int status, const char *challenge, const char *why)
+#define SCOPE " error=\"insufficient_scope\""
+
+static bool refuse_key(struct api_call *c, enum problem why, const char *challenge)
 {
-    LOG(LOG_WARN, "master_refused", LOG_INT("status", status), LOG_CSTR("reason", why),
+    LOG(LOG_WARN, "master_refused", LOG_INT("status", problem_status(why)),
+        LOG_CSTR("reason", problem_code(why)),
         LOG_STR("key", c->key ? master_key_name(c->key) : STR_EMPTY),
         LOG_STR("app", c->n_params ? c->params[0] : STR_EMPTY));
-    api_text(c->reply, status, why);
-    buf_char(&c->reply->body, '\n');
+    api_problem(c->reply, why);
     buf_printf(&c->reply->extra, "WWW-Authenticate: Bearer%s\r\n", challenge);
     return false;
 }
@@ -163,7 +161,7 @@ bool api_has_app(struct api_call *c, struct str app)
 {
     if (!c->key || master_key_has_app(c->key, app))
         return true;
-    return refuse_key(c, 403, " error=\"insufficient_scope\"", "the key is not for this app");
+    return refuse_key(c, PROBLEM_KEY_APP, SCOPE);
 }
 
 /* "Bearer KEY", the first word without regard to case. */
@@ -181,13 +179,12 @@ static bool is_permitted(struct api_call *c, enum master_right right)
     if (!right || !keys)
         return true;
     if (!header.p || !read_bearer(header, &secret))
-        return refuse_key(c, 401, "", "a key is needed: Authorization: Bearer KEY");
+        return refuse_key(c, PROBLEM_KEY_NEEDED, "");
     c->key = master_keys_find(keys, secret);
     if (!c->key)
-        return refuse_key(c, 401, " error=\"invalid_token\"", "the key is not known");
+        return refuse_key(c, PROBLEM_KEY_UNKNOWN, " error=\"invalid_token\"");
     if (!master_key_has_right(c->key, right))
-        return refuse_key(c, 403, " error=\"insufficient_scope\"",
-                          "the key does not have the right for this");
+        return refuse_key(c, PROBLEM_KEY_RIGHT, SCOPE);
     return !c->n_params || api_has_app(c, c->params[0]);
 }
 
@@ -198,6 +195,8 @@ static enum err read_form(struct api_call *c)
     const struct http_request *r = c->request;
     struct str type = r->headers[HTTP_H_CONTENT_TYPE];
     struct str media = type;
+    if (c->reply->has_problems) /* its bodies are read as what they are: body.h */
+        return form_add_urlencoded(&c->form, r->query);
     bool is_json = type.p && str_eq_nocase(str_trim(str_cut(&media, ';')), STR("application/json"));
     if (r->method == HTTP_M_POST && type.p && r->body.len &&
         (!is_json || c->api->options.json_bodies)) {
@@ -222,12 +221,15 @@ static enum api_outcome call(struct api_call *c, const struct api_entry *entry)
     if (!is_permitted(c, entry->right))
         return API_DONE;
     if (has_long_name(c))
-        return api_refuse_size(c->reply, "a name", c->api->options.name_max);
+        return api_refuse_size(c->reply, PROBLEM_NAME_TOO_LONG, "a name", c->api->options.name_max);
     form_init(&c->form);
     enum err e = read_form(c);
-    if (e)
-        api_text(c->reply, e == ERR_LIMIT ? 413 : 400,
-                 e == ERR_LIMIT ? "too many parameters" : "malformed body");
+    if (e == ERR_LIMIT)
+        api_problem(c->reply, PROBLEM_TOO_MANY_PARAMETERS);
+    else if (e)
+        api_text(c->reply, 400, "malformed body");
+    else if (c->reply->has_problems && entry->right == MASTER_PUBLISH)
+        outcome = api_once(c, entry);
     else
         outcome = entry->handle(c);
     form_fini(&c->form);
@@ -237,6 +239,7 @@ static enum api_outcome call(struct api_call *c, const struct api_entry *entry)
 /* Finds what is called, in `m`, for route_match_fini. False: it is refused. */
 static bool find_call(struct api_call *c, struct route_match *m)
 {
+    c->reply->has_problems = api_has_problems(c->request->path);
     enum err e = find_route(c->api, c->roles, c->request, m);
     memcpy(c->params, m->params, sizeof(c->params));
     c->n_params = m->n_params;

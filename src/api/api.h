@@ -1,10 +1,15 @@
-/* api.h - the HTTP API of both roles: requests into bus calls, answers into replies.
+/* api.h - the HTTP API of both roles: requests into bus calls, answers into replies. There are two
+ * of them, on the same handlers where they do the same: the seed's, below prefixes, with forms and
+ * texts; and the modern one, below /v1, with typed JSON and problems.
  *
  * One struct api a worker. Handlers see no socket: they answer at once, or later by the number of
  * the call, or hand the connection over to become a WebSocket. */
 #ifndef API_API_H
 #define API_API_H
 #include <stdint.h>
+#include "api/idempotency.h"
+#include "api/problem.h"
+#include "api/reply.h"
 #include "auth/bans.h"
 #include "auth/jwt.h"
 #include "auth/ticket.h"
@@ -12,7 +17,6 @@
 #include "bus/bus.h"
 #include "http/form.h"
 #include "http/parse.h"
-#include "http/reply.h"
 #include "http/route.h"
 
 enum {
@@ -27,24 +31,6 @@ enum api_role { /* bits: a listener may serve both */
                 API_MASTER = 2,
                 API_NO_SOCKETS =
                     4, /* of a request: it is not to become a socket, as something is scarce */
-};
-
-struct api_reply {
-    int status;
-    const char *type;       /* NULL: none */
-    struct buf body, extra; /* extra: further header lines, each ending in CRLF */
-    bool close;             /* the connection is not to be used again */
-};
-
-void api_reply_fini(struct api_reply *r);
-
-enum api_outcome {
-    API_DONE,    /* the reply is in *reply */
-    API_LATER,   /* answer will be called with this call's number */
-    API_UPGRADE, /* a WebSocket for these claims, once its headers are in order */
-    /* What is asked for may become known in a moment: the same request is to be handled again, for
-     * TICKET_NOTE_MS at most. When those are over *reply, which is complete, is the answer. */
-    API_AGAIN,
 };
 
 struct api_options {
@@ -69,6 +55,7 @@ struct api {
     struct trust *trust; /* a reference of the owner's, who may exchange it between two calls */
     struct tickets *tickets;
     struct bans *bans;
+    struct idempotency *idempotency; /* NULL: keys are not remembered */
     /* Gives a late answer; the connection may be gone. The reply stays the caller's. */
     void (*answer)(void *ctx, uint64_t call, const struct api_reply *r);
     /* Gives a piece of it, and calls api_go_on when there is room for the next. False: the
@@ -101,6 +88,7 @@ struct api_call {
     unsigned n_params;
     bool no_sockets;              /* API_NO_SOCKETS */
     const struct master_key *key; /* that permits it; NULL: none is needed */
+    struct once once;             /* its Idempotency-Key, if it is to be carried out once */
     struct form form;             /* body before query */
     struct api_reply *reply;
     struct claims **claims; /* API_UPGRADE: a reference for the caller */
@@ -128,22 +116,33 @@ struct api_entry {
     enum master_right right; /* the key that is shown must have it; 0: none is needed */
 };
 
-void api_text(struct api_reply *r, int status, const char *body);
-/* The body is JSON, begun empty: the caller writes it. */
-struct buf *api_json(struct api_reply *r);
-/* The one table that makes an HTTP answer of an err. */
-enum api_outcome api_refuse(struct api_reply *r, enum err e);
-/* 413: `what` has more than `max` bytes. */
-enum api_outcome api_refuse_size(struct api_reply *r, const char *what, size_t max);
 /* Whether the key that permits the call is for this app, too; if not the refusal is in the reply.
  */
 bool api_has_app(struct api_call *c, struct str app);
+/* 200 with the claims of a JWT, unless the key is for another app, or the JWT no good. */
+enum api_outcome api_decode(struct api_call *c, struct str jwt, bool with_line_feed);
+/* Carries out a publish that may have an Idempotency-Key: once. Who answers late keeps c->once and
+ * says how it ended. */
+enum api_outcome api_once(struct api_call *c, const struct api_entry *entry);
+void api_once_end(struct api *a, const struct once *o, const struct api_reply *r);
+/* An answer that may be incomplete says so. */
+void api_add_missing(struct api_reply *r, unsigned n_missing);
 /* A parameter, or an empty text. */
 struct str api_param(const struct api_call *c, struct str name);
 
+/* src/api/openapi.json, as it was when this was built. */
+extern const unsigned char api_openapi[];
+extern const size_t api_openapi_len;
+
+/* Of both APIs (moderation.c). */
+api_handler api_kick_socket, api_kick_user, api_kick_app, api_ban_user, api_ban_token,
+    api_unban_user, api_unban_token, api_bans;
+
 extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[],
-    api_moderation_routes[], api_health_routes[];
+    api_moderation_routes[], api_health_routes[], api_v1_slave_routes[], api_v1_master_routes[],
+    api_v1_routes[];
 extern const unsigned api_n_slave_routes, api_n_master_commands, api_n_master_queries,
-    api_n_moderation_routes, api_n_health_routes;
+    api_n_moderation_routes, api_n_health_routes, api_n_v1_slave_routes, api_n_v1_master_routes,
+    api_n_v1_routes;
 
 #endif

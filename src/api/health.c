@@ -19,6 +19,12 @@ static enum api_outcome on_readyz(struct api_call *c)
     return API_DONE;
 }
 
+static enum api_outcome on_version(struct api_call *c)
+{
+    api_text(c->reply, 200, GUSHER_VERSION);
+    return API_DONE;
+}
+
 /* How many are here is nobody's business. Where the master has keys one is needed (struct
  * api_entry); where it has none, whoever reaches it may ask; others have to be on this machine. */
 static enum api_outcome on_metrics(struct api_call *c)
@@ -37,6 +43,7 @@ static enum api_outcome on_metrics(struct api_call *c)
 const struct route api_health_routes[] = {
     {HTTP_M_GET, "healthz", &(const struct api_entry){on_healthz, 0}},
     {HTTP_M_GET, "readyz", &(const struct api_entry){on_readyz, 0}},
+    {HTTP_M_GET, "version", &(const struct api_entry){on_version, 0}},
     {HTTP_M_GET, "metrics", &(const struct api_entry){on_metrics, MASTER_QUERY}},
 };
 const unsigned api_n_health_routes = sizeof(api_health_routes) / sizeof(api_health_routes[0]);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include "api/api.h"
+#include "api/body.h"
 #include "base/json.h"
 #include "base/utf8.h"
 
@@ -13,12 +14,6 @@ enum {
 
 static const uint64_t SECONDS_MAX =
     999999999999; /* in a parameter; what it means is judged later */
-
-static enum api_outcome refuse(struct api_call *c, int status, const char *text)
-{
-    api_text(c->reply, status, text);
-    return API_DONE;
-}
 
 /* {"app":..[,"<name>":..] - without its end. */
 static struct buf *begin_echo(struct api_call *c, const char *name)
@@ -35,12 +30,12 @@ static struct buf *begin_echo(struct api_call *c, const char *name)
 
 /* ---- kicks ---- */
 
-static enum api_outcome kick(struct api_call *c, enum msg_kind kind, const char *name)
+static enum api_outcome kick_for(struct api_call *c, enum msg_kind kind, const char *name,
+                                 struct str reason)
 {
-    struct str reason = api_param(c, STR("reason"));
     struct buf payload = BUF_INIT;
     if (reason.len > REASON_MAX || !utf8_valid(reason))
-        return refuse(c, 400, "the reason must have at most 123 bytes of UTF-8");
+        return api_problem(c->reply, PROBLEM_REASON);
     if (!reason.len)
         reason = STR("closed by the backend");
     buf_char(&payload, (char)(CLOSE_KICKED >> 8));
@@ -57,17 +52,30 @@ static enum api_outcome kick(struct api_call *c, enum msg_kind kind, const char 
     return API_DONE;
 }
 
-static enum api_outcome on_kick_socket(struct api_call *c)
+/* The reason is a parameter of the seed's API, a member of the modern one's body. */
+static enum api_outcome kick(struct api_call *c, enum msg_kind kind, const char *name)
+{
+    struct body_member reason = {.name = "reason", .types = BODY_STRING, .is_optional = true};
+    struct buf scratch = BUF_INIT;
+    if (!c->reply->has_problems)
+        return kick_for(c, kind, name, api_param(c, STR("reason")));
+    if (body_read_optional(c, &reason, 1))
+        kick_for(c, kind, name, body_text(&reason, &scratch));
+    buf_fini(&scratch);
+    return API_DONE;
+}
+
+enum api_outcome api_kick_socket(struct api_call *c)
 {
     return kick(c, MSG_KICK_SOCKET, "socket_id");
 }
 
-static enum api_outcome on_kick_user(struct api_call *c)
+enum api_outcome api_kick_user(struct api_call *c)
 {
     return kick(c, MSG_KICK_USER, "user_id");
 }
 
-static enum api_outcome on_kick_app(struct api_call *c)
+enum api_outcome api_kick_app(struct api_call *c)
 {
     return kick(c, MSG_KICK_APP, NULL);
 }
@@ -84,7 +92,7 @@ static enum api_outcome ban(struct api_call *c, const struct ban *ban, const cha
         e = c->api->ban(c->api->ctx, buf_as_str(&note));
     buf_fini(&note);
     if (e == ERR_FULL)
-        return refuse(c, 503, "there are too many bans");
+        return api_problem(c->reply, PROBLEM_TOO_MANY_BANS);
     if (e)
         return api_refuse(c->reply, e);
     struct buf *out = begin_echo(c, name);
@@ -108,7 +116,7 @@ static bool read_target(struct api_call *c)
 {
     if (c->params[1].len && c->params[0].len + c->params[1].len <= BAN_NAME_MAX)
         return true;
-    refuse(c, 400, "the name is empty or too long");
+    api_problem(c->reply, PROBLEM_BAN_NAME);
     return false;
 }
 
@@ -125,20 +133,47 @@ static struct ban about(struct api_call *c, enum ban_kind kind)
     return b;
 }
 
+static bool period_of_form(struct api_call *c, int64_t *until, int64_t *life)
+{
+    if (read_seconds(api_param(c, STR("until")), until) &&
+        read_seconds(api_param(c, STR("for")), life))
+        return true;
+    api_text(c->reply, 400, "until (unix time) and for are whole numbers of seconds");
+    return false;
+}
+
+static bool read_number(struct api_call *c, const struct body_member *m, int64_t *out)
+{
+    *out = 0;
+    if (!m->is_there || read_seconds(m->value.text, out))
+        return true;
+    body_wrong_type(c, m, "a whole number of seconds, not negative");
+    return false;
+}
+
+static bool period_of_body(struct api_call *c, int64_t *until, int64_t *life)
+{
+    struct body_member m[] = {{.name = "until", .types = BODY_NUMBER, .is_optional = true},
+                              {.name = "for", .types = BODY_NUMBER, .is_optional = true}};
+    if (!body_read(c, m, 2) || !read_number(c, &m[0], until) || !read_number(c, &m[1], life))
+        return false;
+    if (m[0].is_there != m[1].is_there)
+        return true;
+    api_problem(c->reply, PROBLEM_PERIOD); /* neither says how long, both say it twice */
+    return false;
+}
+
 static enum api_outcome begin_ban(struct api_call *c, enum ban_kind kind, const char *name)
 {
     const int64_t most = BAN_YEARS_MAX * 365ll * 86400, now = (int64_t)c->now_s;
     int64_t until, life;
-    if (!read_target(c))
+    if (!read_target(c) ||
+        !(c->reply->has_problems ? period_of_body : period_of_form)(c, &until, &life))
         return API_DONE;
-    if (!read_seconds(api_param(c, STR("until")), &until) ||
-        !read_seconds(api_param(c, STR("for")), &life))
-        return refuse(c, 400, "until (unix time) and for are whole numbers of seconds");
     if (life)
         until = now + life;
     if (until <= now || until > now + most)
-        return refuse(c, 400,
-                      "for how long? until (unix time) or for, in seconds, at most ten years");
+        return api_problem(c->reply, PROBLEM_PERIOD);
     struct ban b = about(c, kind);
     b.until_s = until;
     return ban(c, &b, name);
@@ -157,22 +192,22 @@ static enum api_outcome lift(struct api_call *c, enum ban_kind kind, const char 
     return ban(c, &b, name);
 }
 
-static enum api_outcome on_ban_user(struct api_call *c)
+enum api_outcome api_ban_user(struct api_call *c)
 {
     return begin_ban(c, BAN_USER, "user_id");
 }
 
-static enum api_outcome on_ban_token(struct api_call *c)
+enum api_outcome api_ban_token(struct api_call *c)
 {
     return begin_ban(c, BAN_TOKEN, "jti");
 }
 
-static enum api_outcome on_unban_user(struct api_call *c)
+enum api_outcome api_unban_user(struct api_call *c)
 {
     return lift(c, BAN_USER, "user_id");
 }
 
-static enum api_outcome on_unban_token(struct api_call *c)
+enum api_outcome api_unban_token(struct api_call *c)
 {
     return lift(c, BAN_TOKEN, "jti");
 }
@@ -194,7 +229,7 @@ static void list_ban(void *ctx, const struct ban *ban)
     l->any = true;
 }
 
-static enum api_outcome on_bans(struct api_call *c)
+enum api_outcome api_bans(struct api_call *c)
 {
     struct listing l = {.out = api_json(c->reply), .app = c->params[0]};
     buf_char(l.out, '[');
@@ -210,14 +245,14 @@ static enum api_outcome on_bans(struct api_call *c)
     }
 
 const struct route api_moderation_routes[] = {
-    {HTTP_M_POST, "kick/socket/{}/{}", ENTRY(on_kick_socket)},
-    {HTTP_M_POST, "kick/user/{}/{}", ENTRY(on_kick_user)},
-    {HTTP_M_POST, "kick/app/{}", ENTRY(on_kick_app)},
-    {HTTP_M_POST, "ban/user/{}/{}", ENTRY(on_ban_user)},
-    {HTTP_M_POST, "ban/token/{}/{}", ENTRY(on_ban_token)},
-    {HTTP_M_POST, "unban/user/{}/{}", ENTRY(on_unban_user)},
-    {HTTP_M_POST, "unban/token/{}/{}", ENTRY(on_unban_token)},
-    {HTTP_M_GET, "bans/{}", ENTRY(on_bans)},
+    {HTTP_M_POST, "kick/socket/{}/{}", ENTRY(api_kick_socket)},
+    {HTTP_M_POST, "kick/user/{}/{}", ENTRY(api_kick_user)},
+    {HTTP_M_POST, "kick/app/{}", ENTRY(api_kick_app)},
+    {HTTP_M_POST, "ban/user/{}/{}", ENTRY(api_ban_user)},
+    {HTTP_M_POST, "ban/token/{}/{}", ENTRY(api_ban_token)},
+    {HTTP_M_POST, "unban/user/{}/{}", ENTRY(api_unban_user)},
+    {HTTP_M_POST, "unban/token/{}/{}", ENTRY(api_unban_token)},
+    {HTTP_M_GET, "bans/{}", ENTRY(api_bans)},
 };
 const unsigned api_n_moderation_routes =
     sizeof(api_moderation_routes) / sizeof(api_moderation_routes[0]);

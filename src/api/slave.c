@@ -1,5 +1,6 @@
 /* slave.c - what browsers call: auth, ws, ping (API section 3). */
 #include "api/api.h"
+#include "api/body.h"
 #include "base/log.h"
 
 static enum api_outcome on_ping(struct api_call *c)
@@ -8,9 +9,9 @@ static enum api_outcome on_ping(struct api_call *c)
     return API_DONE;
 }
 
-static enum api_outcome refuse(struct api_call *c, int status, const char *text)
+static enum api_outcome refuse(struct api_call *c, enum problem why)
 {
-    api_text(c->reply, status, text);
+    api_problem(c->reply, why);
     buf_str(&c->reply->extra, STR("X-Content-Type-Options: nosniff\r\n"));
     return API_DONE;
 }
@@ -46,18 +47,16 @@ static enum api_outcome refuse_ticket(struct api_call *c, enum err e)
 {
     /* A ticket that opens nothing elsewhere would be a riddle to its holder. */
     if (e == ERR_LIMIT)
-        return refuse(c, 413, "the jwt is longer than the bus can carry to the other slaves\n");
+        return refuse(c, PROBLEM_TICKET_TOO_LONG);
     buf_str(&c->reply->extra, STR("Retry-After: 10\r\n"));
-    return refuse(c, 503,
-                  e == ERR_FULL ? "too many tickets are alive, try again\n"
-                                : "no ticket could be made, try again\n");
+    return refuse(c, e == ERR_FULL ? PROBLEM_TOO_MANY_TICKETS : PROBLEM_NO_TICKET);
 }
 
 static enum api_outcome refuse_socket(struct api_call *c)
 {
     buf_str(&c->reply->extra, STR("Retry-After: 10\r\n"));
     c->reply->close = true;
-    return refuse(c, 503, "no new sockets are taken here at the moment, try again\n");
+    return refuse(c, PROBLEM_NO_SOCKETS);
 }
 
 static bool is_banned(struct api_call *c, const struct claims *claims)
@@ -91,24 +90,21 @@ static bool is_hasty(struct api_call *c)
     if (!wait_ms)
         return false;
     buf_printf(&c->reply->extra, "Retry-After: %u\r\n", (unsigned)(wait_ms + 999) / 1000);
-    refuse(c, 429, "too many handshakes from your address, try again\n");
+    refuse(c, PROBLEM_TOO_MANY_HANDSHAKES);
     return true;
 }
 
-static enum api_outcome on_auth(struct api_call *c)
+/* Where the JWT stands: a parameter of the seed's API, a member of the modern one's body. */
+typedef bool read_jwt_fn(struct api_call *c, struct buf *scratch, struct str *jwt);
+
+static enum api_outcome trade(struct api_call *c, struct str jwt)
 {
     struct claims *claims;
-    allow_origin(c);
-    if (c->no_sockets)
-        return refuse_socket(c);
-    if (is_hasty(c))
-        return API_DONE;
-    struct str jwt = api_param(c, STR("jwt"));
     if (trust_verify(&claims, c->api->trust, jwt, c->now_s))
-        return refuse(c, 401, "jwt decode fail\n");
+        return refuse(c, PROBLEM_AUTH);
     if (is_banned(c, claims)) {
         claims_unref(claims);
-        return refuse(c, 403, "banned\n");
+        return refuse(c, PROBLEM_BANNED);
     }
 
     struct buf ticket = BUF_INIT;
@@ -124,6 +120,38 @@ static enum api_outcome on_auth(struct api_call *c)
     buf_str(out, STR("\"}\n"));
     buf_fini(&ticket);
     return API_DONE;
+}
+
+static enum api_outcome auth(struct api_call *c, read_jwt_fn *read)
+{
+    struct buf scratch = BUF_INIT;
+    struct str jwt;
+    allow_origin(c);
+    if (c->no_sockets)
+        return refuse_socket(c);
+    if (is_hasty(c))
+        return API_DONE;
+    if (read(c, &scratch, &jwt))
+        trade(c, jwt);
+    buf_fini(&scratch);
+    return API_DONE;
+}
+
+static bool jwt_of_form(struct api_call *c, struct buf *scratch, struct str *jwt)
+{
+    (void)scratch;
+    *jwt = api_param(c, STR("jwt"));
+    return true;
+}
+
+static enum api_outcome on_auth(struct api_call *c)
+{
+    return auth(c, jwt_of_form);
+}
+
+static enum api_outcome on_v1_auth(struct api_call *c)
+{
+    return auth(c, body_jwt);
 }
 
 static enum api_outcome on_auth_preflight(struct api_call *c)
@@ -167,26 +195,26 @@ static enum api_outcome on_ws(struct api_call *c)
     struct str token = api_param(c, STR("token"));
     struct claims *claims;
     if (is_from_elsewhere(c))
-        return refuse(c, 403, "pages of this origin may not connect\n");
+        return refuse(c, PROBLEM_ORIGIN);
     if (c->no_sockets)
         return refuse_socket(c);
     if (!token.len)
-        return refuse(c, 401, "app_key is nil\n"); /* the seed's own wording */
+        return refuse(c, PROBLEM_TOKEN_NEEDED); /* the seed's own wording */
     if (is_hasty(c))
         return API_DONE;
     enum err e = find_claims(c, token, &claims);
     if (e) {
-        refuse(c, 401, "token error\n");
+        refuse(c, PROBLEM_TOKEN);
         return e == ERR_AGAIN ? API_AGAIN : API_DONE;
     }
     bool is_other_app = !str_eq(claims->app_key, c->params[0]);
     if (is_other_app || is_over(c, claims)) {
         claims_unref(claims);
-        return refuse(c, 401, is_other_app ? "appkey error\n" : "token error\n");
+        return refuse(c, is_other_app ? PROBLEM_TOKEN_APP : PROBLEM_TOKEN);
     }
     if (is_banned(c, claims)) {
         claims_unref(claims);
-        return refuse(c, 403, "banned\n");
+        return refuse(c, PROBLEM_BANNED);
     }
     *c->claims = claims;
     return API_UPGRADE;
@@ -206,3 +234,10 @@ const struct route api_slave_routes[] = {
     {HTTP_M_GET, "wtf/{}", ENTRY(on_ws)},
 };
 const unsigned api_n_slave_routes = sizeof(api_slave_routes) / sizeof(api_slave_routes[0]);
+
+const struct route api_v1_slave_routes[] = {
+    {HTTP_M_POST, "auth", ENTRY(on_v1_auth)},
+    {HTTP_M_OPTIONS, "auth", ENTRY(on_auth_preflight)},
+    {HTTP_M_GET, "apps/{}/ws", ENTRY(on_ws)},
+};
+const unsigned api_n_v1_slave_routes = sizeof(api_v1_slave_routes) / sizeof(api_v1_slave_routes[0]);

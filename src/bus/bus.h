@@ -1,5 +1,5 @@
 /* bus.h - one node to many, in two verbs: publish to all who listen, ask all who know. And what
- * nodes know together is shared: tickets.
+ * nodes know together is shared: tickets, bans, what was answered.
  *
  * A seat is one worker's place at the bus; whoever sits there calls it on its own thread and gets
  * its answers there. Handlers see only this header: whether the bus is this process or a cluster
@@ -48,10 +48,12 @@ enum err bus_publish_more(struct bus_seat *seat, struct msg *m);
 enum bus_note {
     BUS_NOTE_TICKET, /* what a ticket of this node stands for, to all others that hold sockets */
     BUS_NOTE_BAN,    /* who is kept out, to all others */
+    BUS_NOTE_DONE,   /* what a publish with a key was answered, to all others that publish */
 };
 
-/* Tells the other nodes by a note (auth/ticket.h, auth/bans.h; copied). Like a message it is on its
- * way ahead of answers of this turn. ERR_FULL, ERR_AWAY, ERR_LIMIT: nobody was told. */
+/* Tells the other nodes by a note (auth/ticket.h, auth/bans.h, api/idempotency.h; copied). Like a
+ * message it is on its way ahead of answers of this turn. ERR_FULL, ERR_AWAY, ERR_LIMIT: nobody was
+ * told. */
 enum err bus_share(struct bus_seat *seat, enum bus_note kind, struct str note);
 
 /* The longest message, all its text together (msg_text_bytes); SIZE_MAX: any. */
@@ -67,16 +69,24 @@ struct bus_ask {
     bool whole; /* one page with all names, as the asker needs them together */
 };
 
+/* What all who were asked have of one app: of a census. */
+struct bus_tally {
+    struct str app;
+    uint64_t connections, users; /* a user with sockets on several nodes is one */
+};
+
 /* A page of the answer: what has come in from all who were asked, put together. */
 struct bus_page {
     struct str names;   /* names.h; each comes once in all pages; none when count_only */
     uint64_t count;     /* of all pages so far */
     unsigned n_missing; /* nodes that did not answer in time: names may be missing */
     bool last;
+    const struct bus_tally *tallies; /* of HUB_CENSUS, by app; which has one page and no names */
+    size_t n_tallies;
 };
 
-/* Called on the asker's thread, never from within bus_ask; names are valid during the call. Unless
- * it was the last page, the next one comes after bus_more. */
+/* Called on the asker's thread, never from within bus_ask; names and tallies are valid during the
+ * call. Unless it was the last page, the next one comes after bus_more. */
 typedef void bus_page_fn(void *ctx, uint64_t question, const struct bus_page *p);
 
 /* Asks all live nodes. ERR_FULL: too many questions, or a receiver is far behind; `came` will not

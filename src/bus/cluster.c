@@ -25,10 +25,11 @@ enum {
 
 static void subscribe_base(struct cluster *c)
 {
-    static const char *const parts[] = {"h", "n", "q", "t", "b"};
-    static const bool for_sockets[] = {false, false, true, true, false};
+    static const char *const parts[] = {"h", "n", "q", "t", "b", "d"};
+    static const unsigned roles[] = {
+        0, 0, MEMBER_HOLDS_SOCKETS, MEMBER_HOLDS_SOCKETS, 0, MEMBER_PUBLISHES};
     for (unsigned i = 0; i < CLUSTER_BASE_SUBJECTS; i++) {
-        if (c->base[i] || (for_sockets[i] && !cluster_holds_sockets(c->o.roles)))
+        if (c->base[i] || (roles[i] && !(c->o.roles & roles[i])))
             continue;
         if (i == 1)
             cluster_node_subject(c, &c->scratch, c->o.node);

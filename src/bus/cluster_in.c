@@ -56,6 +56,12 @@ static void take_node_letter(struct cluster *c, const struct wire *w)
     cluster_post(c, l);
 }
 
+/* Our own are known here. */
+static enum err take_note(struct cluster *c, const struct wire *w, enum bus_note kind)
+{
+    return w->node == c->o.node ? ERR_OK : c->local.note(c->local.ctx, kind, w->data);
+}
+
 static enum err take(struct cluster *c, struct str bytes)
 {
     struct wire w;
@@ -71,15 +77,16 @@ static enum err take(struct cluster *c, struct str bytes)
         return ERR_OK;
     case WIRE_QUESTION:
     case WIRE_MORE:
-        return w.question_kind > HUB_USERS_OF_CHANNEL ? ERR_PROTO : take_question(c, &w);
+        return w.question_kind > HUB_CENSUS ? ERR_PROTO : take_question(c, &w);
     case WIRE_PART:
         take_part(c, &w);
         return ERR_OK;
     case WIRE_TICKET:
-        /* Our own are known here. */
-        return w.node == c->o.node ? ERR_OK : c->local.note(c->local.ctx, BUS_NOTE_TICKET, w.data);
+        return take_note(c, &w, BUS_NOTE_TICKET);
     case WIRE_BAN:
-        return w.node == c->o.node ? ERR_OK : c->local.note(c->local.ctx, BUS_NOTE_BAN, w.data);
+        return take_note(c, &w, BUS_NOTE_BAN);
+    case WIRE_DONE:
+        return take_note(c, &w, BUS_NOTE_DONE);
     default:
         if (w.server.len >= MEMBERS_SERVER_MAX)
             return ERR_PROTO;

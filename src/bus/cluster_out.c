@@ -115,15 +115,21 @@ static enum err publish(void *ctx, struct msg *m, bool begun, struct buf *scratc
     return cluster_send(c, scratch, &w, begun);
 }
 
+static const struct {
+    enum wire_kind wire;
+    const char *subject;
+} notes[] = {[BUS_NOTE_TICKET] = {WIRE_TICKET, "t"},
+             [BUS_NOTE_BAN] = {WIRE_BAN, "b"},
+             [BUS_NOTE_DONE] = {WIRE_DONE, "d"}};
+
 static struct wire note_letter(const struct cluster *c, enum bus_note kind, struct str note)
 {
-    return (struct wire){
-        .kind = kind == BUS_NOTE_BAN ? WIRE_BAN : WIRE_TICKET, .node = c->o.node, .data = note};
+    return (struct wire){.kind = notes[kind].wire, .node = c->o.node, .data = note};
 }
 
 static void note_subject(const struct cluster *c, struct buf *out, enum bus_note kind)
 {
-    cluster_subject(c, out, kind == BUS_NOTE_BAN ? "b" : "t");
+    cluster_subject(c, out, notes[kind].subject);
 }
 
 static enum err share(void *ctx, enum bus_note kind, struct str note, struct buf *scratch)

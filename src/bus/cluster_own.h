@@ -11,7 +11,7 @@
 #include "bus/wire.h"
 
 enum {
-    CLUSTER_BASE_SUBJECTS = 5,   /* that a node listens to from its start on */
+    CLUSTER_BASE_SUBJECTS = 6,   /* that a node listens to from its start on */
     CLUSTER_PAYLOAD_MIN = 4096,  /* bytes that a message must be able to have */
     CLUSTER_REOPEN_MIN_MS = 1000 /* after a connection is over for good; doubles */
 };

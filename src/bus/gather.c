@@ -4,6 +4,8 @@
 #include "base/hash_set.h"
 #include "base/mem.h"
 #include "base/names.h"
+#include "bus/tally.h"
+#include "hub/census.h"
 
 enum source_state {
     SOURCE_ASKED,
@@ -29,6 +31,7 @@ struct gather {
     bool in_round, is_later_round;
     struct buf parts; /* of this round, one behind the other */
     struct hash_set seen;
+    struct tally tally; /* HUB_CENSUS */
     uint64_t count;
     size_t bytes; /* counted in seat->bytes */
     bus_page_fn *came;
@@ -46,13 +49,19 @@ static void gather_free(struct gather *g)
     bus_question_unref(g->question);
     buf_fini(&g->parts);
     hash_set_fini(&g->seen);
+    tally_fini(&g->tally);
     mem_free(g->sources);
     mem_free(g);
 }
 
+static bool is_census(const struct gather *g)
+{
+    return g->question->q.kind == HUB_CENSUS;
+}
+
 static void account(struct gather *g)
 {
-    size_t bytes = g->parts.cap + hash_set_bytes(&g->seen);
+    size_t bytes = g->parts.cap + hash_set_bytes(&g->seen) + tally_bytes(&g->tally);
     g->seat->bytes += bytes - g->bytes;
     g->bytes = bytes;
 }
@@ -113,7 +122,11 @@ static void end_round(struct gather *g)
     struct buf once = BUF_INIT;
     g->in_round = false;
     timer_stop(&g->seat->loop->timers, &g->deadline);
-    if (g->question->count_only) {
+    if (is_census(g)) {
+        tally_add(&g->tally, buf_as_str(&g->parts));
+        if (p.last)
+            p.tallies = tally_list(&g->tally, &p.n_tallies);
+    } else if (g->question->count_only) {
         if (is_whole)
             g->count = g->parts.len / sizeof(struct hash128);
         else
@@ -133,7 +146,7 @@ static void end_round(struct gather *g)
         g->is_later_round = true;
         buf_clear(&g->parts);
         account(g);
-        if (g->question->count_only)
+        if (g->question->count_only || is_census(g))
             begin_round(g); /* nobody reads: there is no pace to keep */
         else
             g->came(g->ctx, g->number, &p); /* may end g */
@@ -277,6 +290,8 @@ void *bus_cancel(struct bus_seat *s, uint64_t question)
 /* Other nodes are no strangers, but whoever reaches NATS can speak for them. */
 static bool is_answer(const struct gather *g, struct str bytes)
 {
+    if (is_census(g))
+        return census_valid(bytes);
     return g->question->count_only ? bytes.len % sizeof(struct hash128) == 0 : names_valid(bytes);
 }
 

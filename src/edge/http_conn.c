@@ -105,11 +105,17 @@ static void send_reply(struct http_conn *h, const struct api_reply *r, bool head
         finish(h);
 }
 
-/* Too many connections; `retry_s` is when there may be fewer. */
-static void turn_away(struct http_conn *h, int status, const char *why, unsigned retry_s)
+/* In the words of the API that is being asked, as far as that is known. */
+static struct api_reply reply_begin(const struct http_conn *h)
 {
-    struct api_reply r = {0};
-    api_text(&r, status, why);
+    return (struct api_reply){.has_problems = api_has_problems(http_parser_path(&h->parser))};
+}
+
+/* Too many connections; `retry_s` is when there may be fewer. */
+static void turn_away(struct http_conn *h, enum problem p, const char *why, unsigned retry_s)
+{
+    struct api_reply r = reply_begin(h);
+    api_problem_at(&r, p, str_of(why), STR_EMPTY);
     buf_printf(&r.extra, "Retry-After: %u\r\nX-Content-Type-Options: nosniff\r\n", retry_s);
     send_reply(h, &r, false, false);
     api_reply_fini(&r);
@@ -118,21 +124,21 @@ static void turn_away(struct http_conn *h, int status, const char *why, unsigned
 static void turn_away_at_gate(struct http_conn *h)
 {
     if (h->turn_away == 503)
-        turn_away(h, 503, "too many connections, try again\n", GATE_RETRY_FULL_S);
+        turn_away(h, PROBLEM_SERVER_FULL, "too many connections, try again\n", GATE_RETRY_FULL_S);
     else
-        turn_away(h, 429, "too many connections from your address\n", GATE_RETRY_COUNT_S);
+        turn_away(h, PROBLEM_TOO_MANY_CONNECTIONS, "too many connections from your address\n",
+                  GATE_RETRY_COUNT_S);
 }
 
 /* The request cannot be read any further: answer and end. */
 static void refuse(struct http_conn *h, int status)
 {
-    struct api_reply r = {0};
+    struct api_reply r = reply_begin(h);
     if (h->turn_away && status != 408) {
         turn_away_at_gate(h);
         return;
     }
-    api_text(&r, status, "");
-    buf_printf(&r.body, "%d %s", status, http_reason(status));
+    api_problem_of_status(&r, status);
     send_reply(h, &r, false, false);
     api_reply_fini(&r);
 }
@@ -165,13 +171,14 @@ static bool may_stay(struct http_conn *h, const struct claims *claims)
     struct gate *g = h->worker->node->stores.gate;
     struct visitor v = visitor_of(h);
     if (h->visitor.is_proxy && gate_become(g, v)) {
-        turn_away(h, 429, "too many connections from your address\n", GATE_RETRY_COUNT_S);
+        turn_away(h, PROBLEM_TOO_MANY_CONNECTIONS, "too many connections from your address\n",
+                  GATE_RETRY_COUNT_S);
         return false;
     }
     h->visitor = v;
     const char *why = gate_socket_came(g, claims->app_key, claims->user_id);
     if (why)
-        turn_away(h, 429, why, GATE_RETRY_COUNT_S);
+        turn_away(h, PROBLEM_TOO_MANY_CONNECTIONS, why, GATE_RETRY_COUNT_S);
     return !why;
 }
 
@@ -194,14 +201,14 @@ static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size
         return;
     }
     claims_unref(claims);
-    struct api_reply reply = {0};
+    struct api_reply reply = reply_begin(h);
     if (h->draining) {
-        api_text(&reply, 503, "server is shutting down\n");
+        api_problem(&reply, PROBLEM_SHUTTING_DOWN);
     } else if (is_websocket(r) && version.len) {
-        api_text(&reply, 426, "Upgrade Required\n");
+        api_problem(&reply, PROBLEM_WEBSOCKET_VERSION);
         buf_str(&reply.extra, STR("Upgrade: websocket\r\n"));
     } else {
-        api_text(&reply, 400, "Bad Request\n");
+        api_problem(&reply, PROBLEM_NOT_A_WEBSOCKET);
     }
     buf_str(&reply.extra, STR("X-Content-Type-Options: nosniff\r\nSec-WebSocket-Version: 13\r\n"));
     send_reply(h, &reply, r->method == HTTP_M_HEAD, false);

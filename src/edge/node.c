@@ -283,8 +283,13 @@ enum err node_take_ban(struct node *n, struct str note)
 
 static enum err on_note(void *ctx, enum bus_note kind, struct str note)
 {
+    const struct node *n = ctx;
     if (kind == BUS_NOTE_TICKET)
         return take_ticket(ctx, note);
+    if (kind == BUS_NOTE_DONE)
+        return n->stores.idempotency
+                   ? idempotency_take_note(n->stores.idempotency, note, loop_clock_ms())
+                   : ERR_OK;
     enum err e = node_take_ban(ctx, note);
     return e == ERR_FULL ? ERR_OK : e;
 }

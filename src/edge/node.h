@@ -5,6 +5,7 @@
 #ifndef EDGE_NODE_H
 #define EDGE_NODE_H
 #include <stdatomic.h>
+#include "api/idempotency.h"
 #include "auth/bans.h"
 #include "auth/ticket.h"
 #include "auth/trust.h"
@@ -62,6 +63,7 @@ struct node_stores {           /* what all workers share; borrowed */
     struct bans *bans;         /* NULL: nobody is banned */
     struct ban_file *ban_file; /* keeps them; NULL: nothing does */
     struct gate *gate;
+    struct idempotency *idempotency; /* of publishes; NULL: nobody publishes here */
 };
 
 struct node {

@@ -21,6 +21,7 @@ static const struct {
     [HTTP_H_WS_EXTENSIONS] = NAME("sec-websocket-extensions"),
     [HTTP_H_TRANSFER_ENCODING] = NAME("transfer-encoding"),
     [HTTP_H_FORWARDED_FOR] = NAME("x-forwarded-for"),
+    [HTTP_H_IDEMPOTENCY_KEY] = NAME("idempotency-key"),
 #undef NAME
 };
 
@@ -221,6 +222,10 @@ static enum http_method method_of(const llhttp_t *l)
         return HTTP_M_POST;
     case HTTP_OPTIONS:
         return HTTP_M_OPTIONS;
+    case HTTP_PUT:
+        return HTTP_M_PUT;
+    case HTTP_DELETE:
+        return HTTP_M_DELETE;
     default:
         return HTTP_M_OTHER;
     }
@@ -243,11 +248,16 @@ static struct str origin_form(struct str target)
     return target;
 }
 
+static struct str target_of(const struct http_parser *p)
+{
+    return p->text.p ? origin_form(str_make(p->text.p, p->target_len)) : STR_EMPTY;
+}
+
 static void fill_request(struct http_parser *p)
 {
     const llhttp_t *l = &p->llhttp;
     struct http_request *r = &p->request;
-    struct str target = origin_form(str_make(p->text.p ? p->text.p : "", p->target_len));
+    struct str target = target_of(p);
     r->method = method_of(l);
     r->path = str_cut(&target, '?');
     r->query = target;
@@ -334,6 +344,12 @@ enum err http_parse(struct http_parser *p, const char *data, size_t len, size_t 
     *used = len;
     *status = p->refusal ? p->refusal : status_of(l, e);
     return ERR_PROTO;
+}
+
+struct str http_parser_path(const struct http_parser *p)
+{
+    struct str target = target_of(p);
+    return str_cut(&target, '?');
 }
 
 bool http_parser_is_idle(const struct http_parser *p)

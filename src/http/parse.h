@@ -18,7 +18,15 @@ enum {
     HTTP_FORWARDED_MAX = 1024, /* bytes of X-Forwarded-For; of more lines the last count */
 };
 
-enum http_method { HTTP_M_OTHER, HTTP_M_GET, HTTP_M_HEAD, HTTP_M_POST, HTTP_M_OPTIONS };
+enum http_method {
+    HTTP_M_OTHER,
+    HTTP_M_GET,
+    HTTP_M_HEAD,
+    HTTP_M_POST,
+    HTTP_M_OPTIONS,
+    HTTP_M_PUT,
+    HTTP_M_DELETE
+};
 
 /* The headers that are kept; of several lines of one name the first counts, but for
  * X-Forwarded-For: that is one list, in however many lines (RFC 9110 section 5.3). */
@@ -34,6 +42,7 @@ enum http_header {
     HTTP_H_WS_EXTENSIONS,
     HTTP_H_TRANSFER_ENCODING,
     HTTP_H_FORWARDED_FOR,
+    HTTP_H_IDEMPOTENCY_KEY,
     HTTP_H_N
 };
 
@@ -76,6 +85,9 @@ void http_parser_fini(struct http_parser *p);
  * connection can only be answered and closed: *status has the HTTP status (400, 413, 414, 431,
  * 501, 505). */
 enum err http_parse(struct http_parser *p, const char *data, size_t len, size_t *used, int *status);
+
+/* The path of the request that is being read, or was refused, as far as it has come. */
+struct str http_parser_path(const struct http_parser *p);
 
 /* Between requests, with nothing of the next one read: holds no memory then. */
 bool http_parser_is_idle(const struct http_parser *p);

@@ -4,8 +4,9 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-#define HTTP_TEXT "text/plain; charset=utf-8"
-#define HTTP_JSON "application/json;charset=UTF-8"
+#define HTTP_TEXT    "text/plain; charset=utf-8"
+#define HTTP_JSON    "application/json;charset=UTF-8"
+#define HTTP_PROBLEM "application/problem+json"
 
 struct http_reply {
     int status;

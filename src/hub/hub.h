@@ -177,12 +177,13 @@ enum hub_question_kind {
     HUB_CHANNELS,         /* live channels, but never the one named "" */
     HUB_USERS,            /* users online */
     HUB_USERS_OF_CHANNEL, /* users subscribed to `channel` */
+    HUB_CENSUS,           /* of all apps: their sockets and users, as records (census.h) */
 };
 
 struct hub_question {
     enum hub_question_kind kind;
     struct str app, channel;
-    uint64_t seed; /* of the hashes, when only they are asked for */
+    uint64_t seed; /* of the hashes, when only they are asked for, and of a census */
 };
 
 enum { HUB_CURSOR_BEGIN = 0, HUB_CURSOR_END = UINT32_MAX };
@@ -190,8 +191,9 @@ enum { HUB_CURSOR_BEGIN = 0, HUB_CURSOR_END = UINT32_MAX };
 /* Appends one page of the answer: names (names.h), or their wide hashes when `hashes`, until `out`
  * has `page_bytes` or more. Returns the cursor for the next page, HUB_CURSOR_END after the last.
  * Nothing is kept in between: names may come and go. One that is there all the time (of a channel's
- * users: by one socket) is in some page, and may be in two. Anonymous users are left out.
- * page_bytes is not 0. */
+ * users: by one socket) is in some page, and may be in two. Anonymous users are left out. A socket
+ * that is there all the time is in one page of a census, and a page never has more than some
+ * thousand. page_bytes is not 0. */
 uint32_t hub_answer(struct hub *h, const struct hub_question *q, bool hashes, uint32_t cursor,
                     size_t page_bytes, struct buf *out);
 

@@ -1,6 +1,8 @@
 /* presence.c - the hub's answers to who is there and what is live, a page at a time. */
 #include <assert.h>
+#include <stdlib.h>
 #include "base/names.h"
+#include "hub/census.h"
 #include "hub/table.h"
 
 struct page {
@@ -59,12 +61,81 @@ static uint32_t scan_subscribers(struct hub *h, struct hub_channel *c, uint32_t 
     return i ? i : HUB_CURSOR_END;
 }
 
+/* ---- the census ---- */
+
+enum {
+    CENSUS_SOCKETS = 4096,    /* of one page: sorting them takes half a millisecond */
+    CENSUS_RECORD_BYTES = 12, /* of a record, beside users and app */
+};
+
+/* Those of one app stand together, and of one user of it. */
+static int compare_sockets(const void *a, const void *b)
+{
+    const struct hub_socket *x = *(struct hub_socket *const *)a,
+                            *y = *(struct hub_socket *const *)b;
+    if (x->app != y->app)
+        return (uintptr_t)x->app < (uintptr_t)y->app ? -1 : 1;
+    return ((uintptr_t)x->user > (uintptr_t)y->user) - ((uintptr_t)x->user < (uintptr_t)y->user);
+}
+
+/* Writes the records of the app that the first socket is of; returns how many sockets are. */
+static uint32_t write_app(struct hub_socket *const *sockets, uint32_t n, uint64_t seed,
+                          struct buf *out)
+{
+    struct str app = hub_app_of(sockets[0]);
+    uint64_t seed_of_app = census_seed(app, seed);
+    struct hash128 users[CENSUS_USERS_MAX];
+    struct census_record r = {.app = app};
+    uint32_t i = 0;
+    while (r.connections < n && sockets[r.connections]->app == sockets[0]->app)
+        r.connections++;
+    const uint32_t of_app = r.connections;
+    do {
+        for (r.n_users = 0; i < of_app && r.n_users < CENSUS_USERS_MAX; i++) {
+            const struct hub_user *u = sockets[i]->user;
+            if (u && (!i || sockets[i - 1]->user != u))
+                users[r.n_users++] = census_user(user_id(u), seed_of_app);
+        }
+        r.users = str_make((const char *)users, r.n_users * sizeof(*users));
+        census_add(out, &r);
+        r.connections = 0; /* told already */
+    } while (i < of_app);
+    return of_app;
+}
+
+/* By sockets, not by apps and users: so is the cursor one number, and whoever stays is met once. */
+static uint32_t scan_sockets(struct hub *h, uint32_t cursor, struct page *p)
+{
+    struct hub_socket *sockets[CENSUS_SOCKETS];
+    const struct hub_app *last = NULL;
+    size_t bytes = p->out->len; /* at most */
+    uint32_t n = 0;
+    while (n < CENSUS_SOCKETS && bytes < p->full) {
+        struct hub_socket *s = hub_each(h, &cursor);
+        if (!s) {
+            cursor = HUB_CURSOR_END;
+            break;
+        }
+        bytes += sizeof(struct hash128);
+        if (s->app != last)
+            bytes += CENSUS_RECORD_BYTES + s->app->key_len;
+        last = s->app;
+        sockets[n++] = s;
+    }
+    qsort(sockets, n, sizeof(sockets[0]), compare_sockets);
+    for (uint32_t i = 0; i < n;)
+        i += write_app(sockets + i, n - i, p->seed, p->out);
+    return cursor;
+}
+
 uint32_t hub_answer(struct hub *h, const struct hub_question *q, bool hashes, uint32_t cursor,
                     size_t page_bytes, struct buf *out)
 {
     assert(page_bytes); /* each page must come further */
     size_t full = page_bytes > SIZE_MAX - out->len ? SIZE_MAX : out->len + page_bytes;
     struct page p = {.out = out, .full = full, .hashes = hashes, .seed = q->seed};
+    if (q->kind == HUB_CENSUS)
+        return scan_sockets(h, cursor, &p);
     struct hub_app *a = table_app(h, q->app);
     struct hub_channel *c;
     if (!a)
@@ -77,6 +148,8 @@ uint32_t hub_answer(struct hub *h, const struct hub_question *q, bool hashes, ui
     case HUB_USERS_OF_CHANNEL:
         c = table_channel(a, q->channel);
         return c ? scan_subscribers(h, c, cursor, &p) : HUB_CURSOR_END;
+    case HUB_CENSUS:
+        break;
     }
     return HUB_CURSOR_END;
 }

@@ -1,7 +1,9 @@
 /* wire.c - letters between nodes, from anybody who can publish to the same NATS. What was read is
- * written again and reads the same; lists of names in it are walked when they are valid. */
+ * written again and reads the same; lists of names and records of a census in it are walked when
+ * they are valid. */
 #include "bus/wire.h"
 #include "base/names.h"
+#include "hub/census.h"
 #include "hub/msg.h"
 #include "fuzz_check.h"
 
@@ -42,6 +44,21 @@ static void check_names(struct str list)
     buf_fini(&again);
 }
 
+static void check_census(struct str list)
+{
+    if (!census_valid(list))
+        return;
+    struct buf again = BUF_INIT;
+    struct str rest = list;
+    for (struct census_record r; census_next(&rest, &r);) {
+        check_within(r.app, list);
+        check_within(r.users, list);
+        census_add(&again, &r);
+    }
+    CHECK(str_eq(buf_as_str(&again), list));
+    buf_fini(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct str letter = str_make(len ? (const char *)data : "", len);
@@ -65,5 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
     if (w.kind == WIRE_PART || (w.kind == WIRE_MSG && w.msg_kind == MSG_RELOAD))
         check_names(w.data);
+    if (w.kind == WIRE_PART)
+        check_census(w.data);
     return 0;
 }

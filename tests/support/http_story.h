@@ -29,7 +29,8 @@ static inline void http_story_fini(struct http_story *s)
 /* "<method> <path>?<query> <header>=<value> .. body=<body>[ close][ ws]" and a line feed. */
 static inline void http_story_request(struct http_story *s)
 {
-    static const char *const methods[] = {"OTHER", "GET", "HEAD", "POST", "OPTIONS"};
+    static const char *const methods[] = {"OTHER",   "GET", "HEAD",  "POST",
+                                          "OPTIONS", "PUT", "DELETE"};
     static const struct {
         enum http_header header;
         const char *name;

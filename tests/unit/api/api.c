@@ -62,7 +62,7 @@ static enum err share(void *ctx, enum bus_note kind, struct str note, struct buf
 {
     assert_ptr_equal(ctx, &bus);
     assert_non_null(scratch);
-    assert_in_range(kind, BUS_NOTE_TICKET, BUS_NOTE_BAN);
+    assert_in_range(kind, BUS_NOTE_TICKET, BUS_NOTE_DONE);
     if (bus.share_error)
         return bus.share_error;
     buf_clear(&bus.note);
@@ -124,9 +124,10 @@ static void write_reply(struct buf *out, const struct api_reply *r)
 {
     buf_printf(out, "%d ", r->status);
     if (r->type)
-        buf_str(out, strcmp(r->type, HTTP_TEXT) == 0   ? STR("text ")
-                     : strcmp(r->type, HTTP_JSON) == 0 ? STR("json ")
-                                                       : STR("other "));
+        buf_str(out, strcmp(r->type, HTTP_TEXT) == 0      ? STR("text ")
+                     : strcmp(r->type, HTTP_JSON) == 0    ? STR("json ")
+                     : strcmp(r->type, HTTP_PROBLEM) == 0 ? STR("problem ")
+                                                          : STR("other "));
     buf_str(out, buf_as_str(&r->extra));
     if (r->close)
         buf_str(out, STR("close "));
@@ -236,6 +237,8 @@ static int free_keys(void **unused)
     return 0;
 }
 
+static const char *once_key; /* of the next requests: Idempotency-Key; NULL: none */
+
 static int set_up(void **unused)
 {
     (void)unused;
@@ -271,6 +274,8 @@ static int set_up(void **unused)
     wait_ms = 0;
     is_from_here = false;
     api.bans = bans_new();
+    api.idempotency = idempotency_new();
+    once_key = NULL;
     memset(&streamed, 0, sizeof streamed);
     streamed.n_left = UINT32_MAX;
     api.ctx = &answered;
@@ -283,6 +288,7 @@ static int tear_down(void **unused)
     bus_seat_free(api.bus);
     tickets_free(api.tickets);
     bans_free(api.bans);
+    idempotency_free(api.idempotency);
     loop_fini(&loop);
     inbox_free(inbox);
     if (bus.question)
@@ -296,8 +302,8 @@ static int tear_down(void **unused)
 
 static enum http_method method_of(struct str name)
 {
-    static const char *const names[] = {"OTHER", "GET", "HEAD", "POST", "OPTIONS"};
-    for (unsigned i = 1; i < 5; i++) {
+    static const char *const names[] = {"OTHER", "GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE"};
+    for (unsigned i = 1; i < 7; i++) {
         if (str_eq(name, str_of(names[i])))
             return (enum http_method)i;
     }
@@ -325,6 +331,8 @@ static enum api_outcome handle(unsigned roles, const char *line, const char *typ
         r.headers[HTTP_H_AUTHORIZATION] = str_of(authorization);
     if (origin)
         r.headers[HTTP_H_ORIGIN] = str_of(origin);
+    if (once_key)
+        r.headers[HTTP_H_IDEMPOTENCY_KEY] = str_of(once_key);
     *reply = (struct api_reply){0};
     return api_handle(&api, roles, &r, CALL, NOW_S + 0.5, 1000, reply, &upgraded);
 }
@@ -1866,6 +1874,127 @@ static void only_known_keys_call_the_master(void **unused)
         buf_fini(&bearer[i]);
 }
 
+/* ---- the modern API: the rest of it is in tests/e2e, made of its document ---- */
+
+#define PROBLEM(status, title, code, detail)                                                       \
+#status " problem {\"type\":\"about:blank\",\"title\":\"" title "\",\"status\":" #status       \
+            ",\"code\":\"" code "\",\"detail\":\"" detail "\""
+
+static void expect_body(const char *line, const char *body, const char *expected)
+{
+    expect_from(API_SLAVE | API_MASTER, line, NULL, str_of(body), expected);
+}
+
+static void publishes_typed_json(void **unused)
+{
+    (void)unused;
+    expect_body("POST /v1/apps/a%2Fb/channels/c%20d/messages",
+                " {\"x\":1, \"data\" : \"\\u0041\" , \"\\u0065vent\":\"\\n\"}",
+                "200 json {\"channel\":\"c d\",\"event\":\"\\n\",\"data\":\"\\u0041\"}");
+    expect_published("channel a/b c d \n \"\\u0041\"\n");
+    expect_body("POST /v1/apps/app/users/u/messages", "{\"data\":[1.0 ]}",
+                "200 json {\"user_id\":\"u\",\"data\":[1.0 ]}");
+    expect_body("POST /v1/apps/app/sockets/s/messages", "{\"data\":null}",
+                "200 json {\"socket_id\":\"s\",\"data\":null}");
+    expect_published("user app u  [1.0 ]\nsocket app s  null\n");
+    expect_body("PUT /v1/apps/app/users/u/channels", "{\"channels\":[\"a\",\"\\u0062\"]}",
+                "200 json {\"user_id\":\"u\",\"data\":[\"a\",\"\\u0062\"]}");
+    expect_body("POST /v1/apps/app/users/u/channels", "{\"channel\":\"c\"}",
+                "200 json {\"user_id\":\"u\",\"data\":\"c\"}");
+    expect_published("reload app u  a;b;\nadd app u  c\n");
+    expect_body("POST /v1/apps/app/messages/batch",
+                "[{\"channel\":\"\",\"event\":\"e\",\"data\":1}]", "200 json {\"total\":1}");
+    expect_published("channel app  e 1\n");
+    /* The query is no body. */
+    expect_body("POST /v1/apps/app/users/u/messages?data=1", "",
+                PROBLEM(400, "Bad Request", "malformed_json", "The body is not JSON.") "}");
+    expect_published("");
+}
+
+static void tells_what_the_bus_refuses(void **unused)
+{
+    (void)unused;
+    static const char line[] = "POST /v1/apps/app/channels/c/messages",
+                      body[] = "{\"event\":\"e\",\"data\":1}";
+    bus.publish_error = ERR_AWAY;
+    struct api_reply reply;
+    assert_int_equal(handle(API_MASTER, line, NULL, str_of(body), &reply), API_DONE);
+    assert_int_equal(reply.status, 503);
+    assert_true(str_eq(buf_as_str(&reply.extra), STR("Retry-After: 1\r\n")));
+    assert_non_null(memmem(reply.body.p, reply.body.len, "\"bus_away\"", 10));
+    api_reply_fini(&reply);
+    bus.publish_error = ERR_LIMIT;
+    expect_body(line, body,
+                PROBLEM(413, "Content Too Large", "message_too_long",
+                        "The message is longer than the bus takes.") "}");
+    bus.publish_error = ERR_OK;
+    bus.ask_error = ERR_FULL;
+    assert_int_equal(handle(API_MASTER, "GET /v1/stats", NULL, STR_EMPTY, &reply), API_DONE);
+    assert_non_null(memmem(reply.body.p, reply.body.len, "\"server_busy\"", 13));
+    api_reply_fini(&reply);
+}
+
+static void tells_late_problems(void **unused)
+{
+    (void)unused;
+    static const char line[] = "POST /v1/apps/app/messages",
+                      body[] = "{\"channel_pattern\":\"^a\",\"event\":\"e\",\"data\":1}";
+    once_key = "k";
+    for (unsigned i = 0; i < 2; i++) { /* what was not carried out may come again */
+        expect_body(line, body, "later");
+        assert_true(str_eq(bus.question->expression, STR("^a")));
+        give_answer("ab;", NULL);
+        assert_non_null(memmem(answered.p, answered.len, "\"not_matched_in_time\"", 21));
+        assert_non_null(memmem(answered.p, answered.len, "504 problem Gusher-Missing", 26));
+        buf_clear(&answered);
+    }
+    expect_body(line, body, "later");
+    struct api_reply reply;
+    assert_int_equal(handle(API_MASTER, line, NULL, str_of(body), &reply), API_DONE);
+    assert_int_equal(reply.status, 409);
+    api_reply_fini(&reply);
+    give_answer("ab;ac;", "ab;");
+    expect_answered("200 json {\"total\":2,\"pattern\":\"^a\"}");
+    buf_clear(&bus.published);
+    expect_body(line, body,
+                "200 json Idempotency-Replayed: true\r\n{\"total\":2,\"pattern\":\"^a\"}");
+    expect_published("");
+    /* Other masters have been told, or could not be. */
+    struct once o;
+    assert_int_equal(once_make(&o, STR_EMPTY, str_of(line + 5), STR("k"), str_of(body)), ERR_OK);
+    assert_true(bus.note.len > sizeof o.id);
+    assert_memory_equal(bus.note.p, o.id, sizeof o.id);
+    bus.share_error = ERR_AWAY;
+    once_key = "k2";
+    expect_body("POST /v1/apps/app/users/u/messages", "{\"data\":1}",
+                "200 json {\"user_id\":\"u\",\"data\":1}");
+    expect_published("user app u  1\n");
+}
+
+/* What was said of a key of the seed's API stays as it was, and its publishes know no such header.
+ */
+static void leaves_the_seed_alone(void **unused)
+{
+    (void)unused;
+    once_key = "k k";
+    for (unsigned i = 0; i < 2; i++) {
+        expect_form("POST /api/push/app/c/e", "data=1", PUSHED_C);
+        expect_published("channel app c e 1\n");
+    }
+    expect("GET /v1/nothing",
+           PROBLEM(404, "Not Found", "not_found", "There is nothing at this path.") "}");
+    expect("GET /v1/channels",
+           PROBLEM(404, "Not Found", "not_found", "There is nothing at this path.") "}");
+    expect("GET /v2/nothing", "404 text 404 page not found\n");
+    /* A prefix that is below /v1 is the seed's all the same. */
+    struct str prefix = api.options.master_prefix;
+    api.options.master_prefix = STR("/v1/old");
+    expect("GET /v1/old/ping", "200 text pong");
+    expect("GET /v1/apps/app/ping",
+           PROBLEM(404, "Not Found", "not_found", "There is nothing at this path.") "}");
+    api.options.master_prefix = prefix;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1922,6 +2051,10 @@ int main(void)
         WITH_API(only_known_keys_call_the_master),
         WITH_API(kicks),
         WITH_API(bans),
+        WITH_API(publishes_typed_json),
+        WITH_API(tells_what_the_bus_refuses),
+        WITH_API(tells_late_problems),
+        WITH_API(leaves_the_seed_alone),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
 }

@@ -977,6 +977,23 @@ static void who_comes_is_told_what_still_counts(void **unused)
     WAIT_UNTIL(so_far(slave, &slave->n_notes) >= 4 && so_far(master, &master->n_notes) >= 201);
 }
 
+/* What a publish was answered concerns those who publish alone. */
+static void who_publishes_is_told_what_was_done(void **unused)
+{
+    (void)unused;
+    struct member_rig *one = start(0, MASTER), *two = start(1, MASTER), *slave = start(2, SLAVE);
+    assert_int_equal(one->bus.share(one->bus.ctx, BUS_NOTE_DONE, STR("done"), &one->scratch),
+                     ERR_OK);
+    assert_int_equal(one->bus.share(one->bus.ctx, BUS_NOTE_BAN, STR("last"), &one->scratch),
+                     ERR_OK);
+    one->bus.flush(one->bus.ctx);
+    WAIT_UNTIL(so_far(two, &two->n_notes) == 2 && so_far(slave, &slave->n_notes) == 1);
+    pthread_mutex_lock(&two->lock);
+    assert_true(str_eq(buf_as_str(&two->notes), STR("done\nban last\n")));
+    pthread_mutex_unlock(&two->lock);
+    assert_int_equal(so_far(one, &one->n_notes), 0);
+}
+
 /* Kicks of one socket or user go where these are, others to all who hold sockets. */
 #define CODE "\017\242"
 static void kicks_find_their_sockets(void **unused)
@@ -1065,6 +1082,7 @@ int main(void)
         WITH_SERVER(notes_reach_all_others_with_sockets),
         WITH_SERVER(who_comes_is_told_what_still_counts),
         WITH_SERVER(kicks_find_their_sockets),
+        WITH_SERVER(who_publishes_is_told_what_was_done),
         WITH_SERVER(what_is_confirmed_is_heard_behind_another_server),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

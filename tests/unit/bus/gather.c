@@ -2,6 +2,7 @@
 #include "bus/gather.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "hub/census.h"
 #include "names_text.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -1061,6 +1062,96 @@ static void answers_when_the_seat_is_freed(void **unused)
 
 #define WITH_SEAT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* ---- a census ---- */
+
+static struct buf tallies; /* "app:connections/users " each, and whether it is the last page */
+
+static void on_tallies(void *ctx, uint64_t question, const struct bus_page *p)
+{
+    (void)ctx;
+    (void)question;
+    assert_true(p->last);
+    assert_int_equal(p->names.len, 0);
+    for (size_t i = 0; i < p->n_tallies; i++)
+        buf_printf(&tallies, "%.*s:%llu/%llu ", (int)p->tallies[i].app.len, p->tallies[i].app.p,
+                   (unsigned long long)p->tallies[i].connections,
+                   (unsigned long long)p->tallies[i].users);
+    if (p->n_missing)
+        buf_printf(&tallies, "missing %u", p->n_missing);
+    buf_char(&tallies, 0);
+}
+
+static void add_record(struct buf *list, const char *app, uint32_t connections, const char *users)
+{
+    struct buf hashes = BUF_INIT, names = names_of(users);
+    struct census_record r = {.app = str_of(app), .connections = connections};
+    uint64_t seed = census_seed(r.app, backend.questions[0]->q.seed);
+    for (struct str rest = buf_as_str(&names), name; names_next(&rest, &name); r.n_users++) {
+        struct hash128 h = census_user(name, seed);
+        buf_add(&hashes, &h, sizeof h);
+    }
+    r.users = buf_as_str(&hashes);
+    census_add(list, &r);
+    buf_fini(&hashes);
+    buf_fini(&names);
+}
+
+static void give_bytes(const char *from, struct str bytes, uint32_t cursor)
+{
+    const struct bus_part p = {.from = {(uint32_t)(from[0] - '0'), (uint32_t)(from[2] - '0')},
+                               .number = backend.questions[0]->number,
+                               .cursor = cursor,
+                               .bytes = bytes};
+    bus_part_arrived(seat, &p);
+}
+
+static void adds_up_a_census(void **unused)
+{
+    (void)unused;
+    uint64_t question;
+    struct buf one = BUF_INIT, two = BUF_INIT, three = BUF_INIT;
+    const struct bus_ask q = {.kind = HUB_CENSUS};
+    buf_fini(&tallies);
+    assert_int_equal(bus_ask(seat, &q, on_tallies, NULL, &question), ERR_OK);
+    /* Records that are alike are not one record. */
+    add_record(&one, "shop", 3, "ann;bob;");
+    add_record(&two, "shop", 3, "ann;bob;");
+    add_record(&two, "chat", 1, "");
+    add_record(&two, "chat", 1, "");
+    add_record(&three, "shop", 1, "eve;");
+    add_record(&three, "a", 1, "ann;");
+    give_bytes("1.0", STR("no census"), END);
+    give_bytes("1.0", buf_as_str(&one), 7);
+    give_bytes("2.0", buf_as_str(&two), END);
+    assert_int_equal(backend.n_more, 0);
+    give_bytes("3.0", buf_as_str(&three), END);
+    /* It goes on by itself: nobody reads pages. */
+    expect_more("1.0@7");
+    assert_int_equal(tallies.len, 0);
+    give_bytes("1.0", buf_as_str(&three), END);
+    assert_string_equal(tallies.p, "a:2/1 chat:2/0 shop:8/3 ");
+    buf_fini(&one);
+    buf_fini(&two);
+    buf_fini(&three);
+    buf_fini(&tallies);
+}
+
+static void tells_who_is_missing_in_a_census(void **unused)
+{
+    (void)unused;
+    uint64_t question;
+    struct buf one = BUF_INIT;
+    const struct bus_ask q = {.kind = HUB_CENSUS};
+    buf_fini(&tallies);
+    assert_int_equal(bus_ask(seat, &q, on_tallies, NULL, &question), ERR_OK);
+    add_record(&one, "shop", 3, "ann;bob;");
+    give_bytes("1.0", buf_as_str(&one), END);
+    pass_time(BUS_ASK_MS + 1000);
+    assert_string_equal(tallies.p, "shop:3/2 missing 2");
+    buf_fini(&one);
+    buf_fini(&tallies);
+}
+
 int main(void)
 {
     hash_seed();
@@ -1098,6 +1189,8 @@ int main(void)
         WITH_SEAT(limits_bytes),
         WITH_SEAT(counts_what_it_remembers),
         WITH_SEAT(answers_when_the_seat_is_freed),
+        WITH_SEAT(adds_up_a_census),
+        WITH_SEAT(tells_who_is_missing_in_a_census),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,6 +158,10 @@ static const struct golden *goldens(unsigned *n)
          "47010c"
          "01000000080000000000000008"
          "080000000661206e6f7465"},
+        {{.kind = WIRE_DONE, .node = 8, .data = STR("a note")},
+         "47010d"
+         "01000000080000000000000008"
+         "080000000661206e6f7465"},
     };
     *n = sizeof all / sizeof *all;
     assert_in_range(*n, 1, 20);

@@ -68,7 +68,9 @@ static void reads_requests(void **unused)
            "GET /a/b%20c?x=1&y=2?3 host=example:80 body=\n");
     EXPECT("HEAD /? HTTP/1.1\r\n" HOST "\r\n", "HEAD /? host=h body=\n");
     EXPECT("OPTIONS * HTTP/1.1\r\n" HOST "\r\n", "OPTIONS *? host=h body=\n");
-    EXPECT("DELETE /a HTTP/1.1\r\n" HOST "\r\n", "OTHER /a? host=h body=\n");
+    EXPECT("DELETE /a HTTP/1.1\r\n" HOST "\r\n", "DELETE /a? host=h body=\n");
+    EXPECT("PUT /a HTTP/1.1\r\n" HOST "\r\n", "PUT /a? host=h body=\n");
+    EXPECT("PATCH /a HTTP/1.1\r\n" HOST "\r\n", "OTHER /a? host=h body=\n");
     EXPECT("POST /a HTTP/1.1\r\n" HOST "Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
            "POST /a? host=h type=text/plain body=hello\n");
     EXPECT("POST /a HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "POST /a? host=h body=\n");

@@ -1,4 +1,6 @@
 #include "base/hash.h"
+#include "base/hash_set.h"
+#include "hub/census.h"
 #include "hub/table.h"
 #include "names_text.h"
 #include "prng.h"
@@ -413,6 +415,76 @@ static void takes_any_cursor(void **unused)
 
 #define WITH_HUB(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* ---- a census ---- */
+
+enum { CITIZENS = 10000, CENSUS_APPS = 3 };
+
+/* Takes a census in pages; the sums of each app "app<i>", whose users are hashed once a page. */
+static void take_census(size_t page_bytes, uint32_t connections[], uint32_t users[],
+                        unsigned *n_pages)
+{
+    const struct hub_question q = {.kind = HUB_CENSUS, .seed = 99};
+    struct hash_set seen = {0};
+    uint32_t cursor = HUB_CURSOR_BEGIN;
+    *n_pages = 0;
+    do {
+        struct buf page = BUF_INIT;
+        cursor = hub_answer(hub, &q, false, cursor, page_bytes, &page);
+        assert_true(census_valid(buf_as_str(&page)));
+        assert_true(page_bytes > SIZE_MAX / 2 || page.len < page_bytes + 100);
+        struct str rest = buf_as_str(&page);
+        for (struct census_record r; census_next(&rest, &r);) {
+            unsigned app = (unsigned)(r.app.p[3] - '0');
+            assert_in_range(app, 0, CENSUS_APPS - 1);
+            assert_in_range(r.n_users, 0, CENSUS_USERS_MAX);
+            connections[app] += r.connections;
+            for (size_t at = 0; at < r.users.len; at += sizeof(struct hash128)) {
+                struct hash128 h;
+                memcpy(&h, r.users.p + at, sizeof(h));
+                users[app] += hash_set_add(&seen, h);
+            }
+        }
+        buf_fini(&page);
+        ++*n_pages;
+    } while (cursor != HUB_CURSOR_END);
+    hash_set_fini(&seen);
+}
+
+static void takes_a_census(void **unused)
+{
+    (void)unused;
+    static struct hub_socket citizens[CITIZENS];
+    const size_t sizes[] = {1, 100, 4096, 128 << 10, SIZE_MAX};
+    uint32_t connections[CENSUS_APPS] = {0}, users[CENSUS_APPS] = {0};
+    unsigned n_pages;
+    take_census(4096, connections, users, &n_pages);
+    assert_int_equal(n_pages, 1);
+    assert_int_equal(connections[0], 0);
+
+    for (unsigned i = 0; i < CITIZENS; i++) {
+        char app[8], user[16] = "";
+        snprintf(app, sizeof app, "app%u", i % 7 ? 0 : 1);
+        if (i % 5)
+            snprintf(user, sizeof user, "u%u", i % 1000);
+        hub_join(hub, &citizens[i], str_of(app), str_of(user),
+                 grants_get(hub_grants_pool(hub), STR_EMPTY, STR_EMPTY), 0);
+    }
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        memset(connections, 0, sizeof connections);
+        memset(users, 0, sizeof users);
+        take_census(sizes[i], connections, users, &n_pages);
+        assert_int_equal(connections[0], 8571);
+        assert_int_equal(connections[1], 1429);
+        assert_int_equal(connections[2], 0);
+        assert_int_equal(users[0], 800);
+        assert_int_equal(users[1], 800);
+        assert_true(sizes[i] > 1 ? n_pages < CITIZENS / 2 : n_pages == CITIZENS + 1);
+        assert_true(n_pages >= 3); /* a page has its bound, whatever its bytes */
+    }
+    for (unsigned i = 0; i < CITIZENS; i++)
+        hub_leave(hub, &citizens[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +500,7 @@ int main(void)
         WITH_HUB(lists_a_user_once_a_page),
         WITH_HUB(ends_when_all_are_gone),
         WITH_HUB(takes_any_cursor),
+        WITH_HUB(takes_a_census),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
