@@ -372,6 +372,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     w->hub = hub_new(&host, &hub_options);
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
+    w->recorder = recorder_new();
     w->matching = matching_new(some_names, on_matched, w);
     w->kicks = kicks_new(w->hub, ws_conn_kick, ws_conn_is_of_token, w);
     w->api = (struct api){.options = options->api,
@@ -445,6 +446,7 @@ void worker_free(struct worker *w)
     uring_free(w->uring);
     matching_free(w->matching);
     kicks_free(w->kicks);
+    recorder_free(w->recorder);
     hub_free(w->hub);
     trust_unref(w->api.trust);
     tls_context_unref(w->tls);

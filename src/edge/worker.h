@@ -9,6 +9,7 @@
 #include "edge/matching.h"
 #include "edge/node.h"
 #include "edge/reason.h"
+#include "edge/recorder.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proto/proto.h"
@@ -69,6 +70,7 @@ struct worker {
     unsigned n_turned_away;       /* connections that only hear why not */
     struct matching *matching;    /* questions with a pattern */
     struct kicks *kicks;          /* sockets that are to be closed */
+    struct recorder *recorder;    /* those that have ended */
     struct buf too_slow;          /* the numbers of sockets that could not take a message */
     /* In a cluster: the number of the last interest that was told, and up to which one it is sure.
      */

@@ -16,27 +16,39 @@ static struct ws_conn *self(struct conn *c)
 
 /* ---- the end ---- */
 
-static void log_close(const struct ws_conn *s, enum reason why, unsigned code, struct str detail)
+static void tell_end(const struct ws_conn *s, enum reason why, unsigned code, struct str detail)
 {
     char id[HUB_SOCKET_ID_LEN];
-    if (reasons[why].level < log_level())
-        return;
-    hub_socket_id(ws_worker(s)->hub, &s->socket, id);
-    LOG(reasons[why].level, "socket_closed", LOG_STR("socket", str_make(id, sizeof(id))),
+    struct worker *w = ws_worker(s);
+    hub_socket_id(w->hub, &s->socket, id);
+    const struct recorder_end e = {.socket = str_make(id, sizeof(id)),
+                                   .app = hub_app_of(&s->socket),
+                                   .user = hub_user_of(&s->socket),
+                                   .why = why,
+                                   .code = code,
+                                   .detail = detail,
+                                   .since_s = s->socket.since_s,
+                                   .ended_s = (int64_t)w->loop.now_s};
+    if (why != REASON_SHUTDOWN) /* nobody will ask any more */
+        recorder_add(w->recorder, &e, w->loop.now_ms);
+    LOG(reasons[why].level, "socket_closed", LOG_STR("socket", e.socket),
         LOG_CSTR("reason", reasons[why].word), LOG_INT("code", code), LOG_STR("detail", detail));
 }
 
-static void leave(struct ws_conn *s, enum reason why)
+/* Once for each: the code is that of its close frame, or 1006. */
+static void leave(struct ws_conn *s, enum reason why, unsigned code, struct str detail)
 {
+    struct worker *w = ws_worker(s);
     if (s->held)
-        held_drop(s->held, &ws_worker(s)->held, hub_grants_pool(ws_worker(s)->hub));
+        held_drop(s->held, &w->held, hub_grants_pool(w->hub));
     s->held = NULL;
     if (!s->joined)
         return;
     s->joined = false;
-    counter_add(&ws_worker(s)->stats.closes[why], 1);
+    tell_end(s, why, code, detail);
+    counter_add(&w->stats.closes[why], 1);
     gate_socket_left(ws_gate(s), hub_app_of(&s->socket), hub_user_of(&s->socket));
-    hub_leave(ws_worker(s)->hub, &s->socket);
+    hub_leave(w->hub, &s->socket);
 }
 
 /* "word: detail"; a backend that kicks, and a client that goes, has the say about the text. */
@@ -56,7 +68,6 @@ void ws_close_as(struct ws_conn *s, enum reason why, unsigned code, struct str d
 {
     if (conn_is_ending(&s->conn))
         return;
-    log_close(s, why, code, detail);
     ws_ensure_handshake(s);
     if (s->joined && !s->is_slow)
         hub_catch_up(ws_worker(s)->hub, &s->socket);
@@ -67,7 +78,7 @@ void ws_close_as(struct ws_conn *s, enum reason why, unsigned code, struct str d
         conn_drop_unsent(&s->conn);
     conn_finish_with(&s->conn, buf_as_str(&frame));
     buf_fini(&frame);
-    leave(s, why);
+    leave(s, why, code, detail);
     timer_set(&ws_worker(s)->loop.timers, &s->timer, ws_worker(s)->loop.now_ms + WORKER_LINGER_MS);
 }
 
@@ -239,8 +250,7 @@ static void on_timer(struct timer *t)
     }
     if (s->conn.stalled && conn_stalled_ms(&s->conn) >= ws_worker(s)->options->write_ms) {
         /* It takes nothing, so it would not take a close frame either. */
-        log_close(s, REASON_STUCK, 1006, STR("takes nothing"));
-        leave(s, REASON_STUCK);
+        leave(s, REASON_STUCK, WS_NO_CLOSE, STR("takes nothing"));
         conn_close(&s->conn);
         return;
     }
@@ -276,9 +286,7 @@ static void on_drained(struct conn *c)
 static void on_gone(struct conn *c)
 {
     struct ws_conn *s = self(c);
-    if (s->joined)
-        log_close(s, REASON_GONE, 1006, STR_EMPTY);
-    leave(s, REASON_GONE);
+    leave(s, REASON_GONE, WS_NO_CLOSE, STR_EMPTY);
     timer_stop(&ws_worker(s)->loop.timers, &s->timer);
     ws_reader_fini(&s->reader);
     gate_leave(ws_gate(s), (struct visitor){.address = s->address});
@@ -309,6 +317,7 @@ void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor,
     hub_join(w->hub, &s->socket, claims->app_key, claims->user_id, ws_grants_of(w->hub, claims),
              extensions.len ? ENCODER_DEFLATE : 0);
     s->joined = true;
+    s->socket.since_s = (uint32_t)w->loop.now_s;
     ws_token_begins(s, claims);
     claims_unref(claims);
     ws_set_timer(s);

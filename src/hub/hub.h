@@ -35,10 +35,11 @@ struct hub_socket { /* part of whatever is connected */
     struct grants *grants;
     struct hub_sub *subs; /* its subscriptions */
     uint32_t n_subs, cap_subs;
-    uint64_t number; /* in the hub's slots */
-    uint16_t salt;   /* random; with number, worker and node: the socket id */
-    uint8_t encoder; /* which encoding it takes */
-    bool stalled;    /* hub_set_stalled */
+    uint64_t number;  /* in the hub's slots */
+    uint16_t salt;    /* random; with number, worker and node: the socket id */
+    uint8_t encoder;  /* which encoding it takes */
+    bool stalled;     /* hub_set_stalled */
+    uint32_t since_s; /* unix time at which it came; the host's to set */
 };
 
 /* What one can listen to: a channel or a user of an app. */

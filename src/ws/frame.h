@@ -26,7 +26,8 @@ enum ws_code {
     WS_GOING_AWAY = 1001,
     WS_PROTOCOL_ERROR = 1002,
     WS_UNSUPPORTED = 1003,
-    WS_NO_STATUS = 1005, /* never on the wire: a close frame without a code */
+    WS_NO_STATUS = 1005, /* never on the wire: a close frame without a code, */
+    WS_NO_CLOSE = 1006,  /* and an end without a close frame */
     WS_INVALID_DATA = 1007,
     WS_POLICY = 1008,
     WS_TOO_BIG = 1009,
