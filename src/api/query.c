@@ -11,6 +11,7 @@ struct query {
     bool began;          /* a piece of the list has been given */
     bool any;            /* with a name */
     bool sums_only;      /* of apps */
+    bool are_objects;    /* what comes as names is JSON */
     struct trust *trust; /* a reference, for: */
     const struct master_key *key;
 };
@@ -30,15 +31,28 @@ static void query_free(struct query *q)
     mem_free(q);
 }
 
+/* What came from another node is looked at once more. */
+static bool is_object(struct str text)
+{
+    struct json value;
+    return json_parse(&value, text) == ERR_OK && value.type == JSON_OBJECT;
+}
+
 static void write_names(struct query *q, const struct bus_page *p, struct buf *out)
 {
     struct str rest = p->names;
     if (!q->began)
         buf_char(out, '[');
-    for (struct str name; names_next(&rest, &name); q->any = true) {
+    for (struct str name; names_next(&rest, &name);) {
+        if (q->are_objects && !is_object(name))
+            continue;
         if (q->any)
             buf_char(out, ',');
-        json_quote(out, name);
+        q->any = true;
+        if (q->are_objects)
+            buf_str(out, name);
+        else
+            json_quote(out, name);
     }
     if (p->last)
         buf_char(out, ']');
@@ -144,6 +158,7 @@ static enum api_outcome ask(struct api_call *c, const struct bus_ask *ask, bus_p
     q->api = c->api;
     q->call = c->number;
     q->sums_only = sums_only;
+    q->are_objects = ask->kind == HUB_ENDED;
     if (c->key) {
         q->trust = trust_ref(c->api->trust);
         q->key = c->key;
@@ -162,6 +177,14 @@ enum api_outcome api_query(struct api_call *c, enum hub_question_kind kind, bool
                                  .channel = kind == HUB_USERS_OF_CHANNEL ? c->params[1] : STR_EMPTY,
                                  .count_only = count_only};
     return ask(c, &what, count_only ? on_count : on_names, false);
+}
+
+enum api_outcome api_query_ended(struct api_call *c)
+{
+    const struct bus_ask what = {.kind = HUB_ENDED,
+                                 .app = c->params[0],
+                                 .channel = c->n_params > 1 ? c->params[1] : STR_EMPTY};
+    return ask(c, &what, on_names, false);
 }
 
 enum api_outcome api_query_apps(struct api_call *c, bool sums_only)

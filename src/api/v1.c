@@ -258,6 +258,8 @@ const struct route api_v1_master_routes[] = {
     {HTTP_M_GET, APP "/users/count", ENTRY(on_users_count, MASTER_QUERY)},
     {HTTP_M_GET, CHANNEL "/users", ENTRY(on_users_of_channel, MASTER_QUERY)},
     {HTTP_M_GET, CHANNEL "/users/count", ENTRY(on_users_of_channel_count, MASTER_QUERY)},
+    {HTTP_M_GET, APP "/disconnects", ENTRY(api_query_ended, MASTER_QUERY)},
+    {HTTP_M_GET, USER "/disconnects", ENTRY(api_query_ended, MASTER_QUERY)},
     {HTTP_M_GET, "stats", ENTRY(on_stats, MASTER_QUERY)},
     {HTTP_M_GET, "apps", ENTRY(on_apps, MASTER_QUERY)},
     {HTTP_M_POST, "auth/decode", ENTRY(on_decode, MASTER_QUERY)},

@@ -95,7 +95,10 @@ static void answer_question(struct worker *w, struct bus_question *q, uint32_t c
                 LOG_INT("at_once", MATCHING_MAX));
         return;
     }
-    uint32_t next = hub_answer(w->hub, &q->q, q->count_only, cursor, q->page_bytes, &page);
+    uint32_t next = q->q.kind == HUB_ENDED
+                        ? recorder_page(w->recorder, q->q.app, q->q.channel, cursor, q->page_bytes,
+                                        w->loop.now_ms, &page)
+                        : hub_answer(w->hub, &q->q, q->count_only, cursor, q->page_bytes, &page);
     send_page(w, q, next, &page);
 }
 

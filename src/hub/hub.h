@@ -179,6 +179,8 @@ enum hub_question_kind {
     HUB_USERS,            /* users online */
     HUB_USERS_OF_CHANNEL, /* users subscribed to `channel` */
     HUB_CENSUS,           /* of all apps: their sockets and users, as records (census.h) */
+    HUB_ENDED,            /* not the hub's to answer: what its host remembers of sockets that have
+                           * ended, JSON objects; of the user `channel` alone unless that is "" */
 };
 
 struct hub_question {

@@ -149,6 +149,7 @@ uint32_t hub_answer(struct hub *h, const struct hub_question *q, bool hashes, ui
         c = table_channel(a, q->channel);
         return c ? scan_subscribers(h, c, cursor, &p) : HUB_CURSOR_END;
     case HUB_CENSUS:
+    case HUB_ENDED:
         break;
     }
     return HUB_CURSOR_END;
