@@ -333,7 +333,7 @@ hostileTest(
 
 hostileTest(
   'a client that takes nothing is closed after --write-timeout',
-  { 'write-timeout': 1 },
+  { 'write-timeout': 4 },
   async (server) => {
     const deaf = await server.login({ user: 'deaf' });
     await deaf.subscribe('c');

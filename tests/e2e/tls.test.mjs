@@ -175,7 +175,7 @@ tlsTest('a client that reads again is told why it was closed', patient, async (s
 
 tlsTest(
   'a client that takes nothing is closed after --write-timeout',
-  { 'write-timeout': 1 },
+  { 'write-timeout': 4 },
   async (server) => {
     const deaf = await server.login({ user: 'deaf' });
     await deaf.subscribe('c');
