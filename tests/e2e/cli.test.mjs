@@ -251,7 +251,8 @@ serverTest('gusher top on a terminal goes on, shows what happens, and ends at q'
     clearInterval(pushing);
     assert.match(screen(), /\nanswers a second +(\d+ [\d.k]+ ?)+\n/);
     tmux('send-keys', '-t', name, 'q');
-    await until(() => /Pane is dead|^\s*$/.test(screen()), 'its end');
+    const isDead = () => tmux('display-message', '-p', '-t', name, '#{pane_dead}').trim() === '1';
+    await until(isDead, 'its end');
   } finally {
     tmux('kill-server');
   }
