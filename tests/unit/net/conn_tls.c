@@ -602,6 +602,7 @@ static void takes_a_share_of_handshakes_a_turn(void **unused)
     enum { N = 4 * NET_HANDSHAKES + 3 };
     static struct pair pairs[N];
     struct pair live;
+    unsigned n_turns = 0;
     pair_make(&live);
     turn(); /* the handshake just made does not count */
     for (unsigned i = 0; i < N; i++) {
@@ -613,14 +614,20 @@ static void takes_a_share_of_handshakes_a_turn(void **unused)
         send_text(live.owner, "!");
         turn();
         done = with_input(pairs, N);
-        assert_in_range(done - before, 1, NET_HANDSHAKES); /* fewer where they take long */
+        /* Fewer where they take long; none where the machine stood still: then the turn was over
+         * before it came to them. */
+        assert_in_range(done - before, 0, NET_HANDSHAKES);
         assert_int_equal(with_input(pairs, done), done);
-        assert_int_equal(loop.busy, done < N);
-        assert_int_equal(live.story.input.len, turns);
+        assert_in_range(live.story.input.len, 0, turns);
         expect_at_peer(&live, "!");
-        if (done < N)
+        if (done == N)
+            assert_false(loop.busy);
+        else if (loop.busy && done - before == NET_HANDSHAKES)
             assert_int_equal(pairs[N - 1].owner->conn.io.events, 0);
+        n_turns = turns;
     }
+    TURN_UNTIL(live.story.input.len == n_turns);
+    assert_in_range(n_turns, N / NET_HANDSHAKES, 100 * N);
     for (unsigned i = 0; i < N; i++) {
         TURN_UNTIL(tls_client_shake(&pairs[i].client) == SSL_ERROR_NONE);
         TURN_UNTIL(!tls_is_shaking(pairs[i].owner->conn.tls));

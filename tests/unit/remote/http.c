@@ -388,7 +388,8 @@ static void gives_up_a_silent_peer(void **unused)
         rig_submit("a", "r", "1");
     rig_wait_all(ERR_TIMEOUT);
     assert_in_range(peer_clock_ms() - before, 390, 5000);
-    assert_in_range(n_seen(), 1, REMOTE_HTTP_PARALLEL);
+    /* Those whose time is not quite over when others' is are sent in their place. */
+    assert_in_range(n_seen(), 1, 2 * REMOTE_HTTP_PARALLEL);
     rig_close();
 }
 
