@@ -75,20 +75,23 @@ static void *again(void *p, size_t bytes, bool zeroed)
 
 void *mem_alloc(size_t bytes)
 {
+    bytes += !bytes;
     void *p = malloc(bytes);
-    return p || !bytes ? p : again(NULL, bytes, false);
+    return p ? p : again(NULL, bytes, false);
 }
 
 void *mem_zalloc(size_t bytes)
 {
+    bytes += !bytes;
     void *p = calloc(1, bytes);
-    return p || !bytes ? p : again(NULL, bytes, true);
+    return p ? p : again(NULL, bytes, true);
 }
 
 void *mem_realloc(void *p, size_t bytes)
 {
+    bytes += !bytes;
     void *q = realloc(p, bytes);
-    return q || !bytes ? q : again(p, bytes, false);
+    return q ? q : again(p, bytes, false);
 }
 
 void mem_free(void *p)

@@ -6,7 +6,9 @@
  * that fails too it ends, with a sentence.
  *
  * What others allocate below us (OpenSSL, cnats, curl) is not saved by it: it fails, and their
- * errors are handled where they are called. */
+ * errors are handled where they are called.
+ *
+ * None of them returns NULL, of no bytes neither. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 #include <stdbool.h>

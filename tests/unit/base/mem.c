@@ -55,6 +55,27 @@ static void one_failure_is_not_noticed(void **unused)
     mem_free(p);
 }
 
+/* Nothing is a size as well: no null pointer reaches a memcpy or a qsort, also at a failure. */
+static void of_no_bytes_there_is_a_pointer(void **unused)
+{
+    (void)unused;
+    char *p, *q;
+    alloc_fail_begin(1);
+    p = mem_alloc(0);
+    assert_true(alloc_fail_happened());
+    alloc_fail_end();
+    assert_non_null(p);
+    alloc_fail_begin(1);
+    q = mem_zalloc(0);
+    assert_true(alloc_fail_happened());
+    alloc_fail_end();
+    assert_non_null(q);
+    p = mem_realloc(p, 0);
+    assert_non_null(p);
+    mem_free(p);
+    mem_free(q);
+}
+
 static void memory_is_short_until_the_reserve_is_there_again(void **unused)
 {
     (void)unused;
@@ -163,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(one_failure_is_not_noticed, keep_reserve),
+        cmocka_unit_test_setup(of_no_bytes_there_is_a_pointer, keep_reserve),
         cmocka_unit_test_setup(memory_is_short_until_the_reserve_is_there_again, keep_reserve),
         cmocka_unit_test_setup(the_reserve_is_memory, keep_reserve),
         cmocka_unit_test_setup(when_that_fails_too_it_ends_with_a_sentence, keep_reserve),
