@@ -164,6 +164,11 @@ bool api_has_app(struct api_call *c, struct str app)
     return refuse_key(c, PROBLEM_KEY_APP, SCOPE);
 }
 
+bool api_has_all_apps(struct api_call *c)
+{
+    return !c->key || master_key_has_all_apps(c->key) || refuse_key(c, PROBLEM_KEY_APPS, SCOPE);
+}
+
 /* "Bearer KEY", the first word without regard to case. */
 static bool read_bearer(struct str header, struct str *secret)
 {

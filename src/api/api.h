@@ -65,6 +65,9 @@ struct api {
     /* The call wants a JWT or a ticket to be looked at, which costs. 0: go on; or, when its peer
      * has made too many such calls, after how many milliseconds it may come again. */
     uint32_t (*handshake)(void *ctx, uint64_t call);
+    /* Answers the call with a stream of events: the messages of a channel, unless `app` is "", and
+     * what all nodes tell of themselves. ERR_FULL: there are too many. */
+    enum err (*watch)(void *ctx, uint64_t call, struct str app, struct str channel, bool nodes);
     /* Whether the call comes from this very machine, and not by a proxy that said so. */
     bool (*is_local)(void *ctx, uint64_t call);
     /* Appends what this process counts (OpenMetrics). */
@@ -119,6 +122,8 @@ struct api_entry {
 /* Whether the key that permits the call is for this app, too; if not the refusal is in the reply.
  */
 bool api_has_app(struct api_call *c, struct str app);
+/* The same of all apps there are. */
+bool api_has_all_apps(struct api_call *c);
 /* 200 with the claims of a JWT, unless the key is for another app, or the JWT no good. */
 enum api_outcome api_decode(struct api_call *c, struct str jwt, bool with_line_feed);
 /* Carries out a publish that may have an Idempotency-Key: once. Who answers late keeps c->once and
@@ -137,6 +142,10 @@ extern const size_t api_openapi_len;
 /* Of both APIs (moderation.c). */
 api_handler api_kick_socket, api_kick_user, api_kick_app, api_ban_user, api_ban_token,
     api_unban_user, api_unban_token, api_bans;
+
+/* What the console asks for beside the rest (watch.c). */
+api_handler api_watch, api_nodes, api_find_channels, api_find_users, api_socket, api_sockets,
+    api_sockets_of_user, api_sockets_of_channel;
 
 extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[],
     api_moderation_routes[], api_health_routes[], api_v1_slave_routes[], api_v1_master_routes[],

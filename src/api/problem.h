@@ -42,6 +42,7 @@
       "ten "                                                                                       \
       "years.")                                                                                    \
     X(BAN_NAME, 400, "invalid_ban_name", "the name is empty or too long", NULL)                    \
+    X(PARAMETER, 400, "invalid_parameter", NULL, NULL)                                             \
     X(JWT, 400, "invalid_jwt", "data error", "The jwt is malformed, expired or wrongly signed.")   \
     /* limits */                                                                                   \
     X(NAME_TOO_LONG, 413, "name_too_long", NULL, NULL)                                             \
@@ -62,6 +63,7 @@
     X(KEY_NEEDED, 401, "key_needed", "a key is needed: Authorization: Bearer KEY\n", NULL)         \
     X(KEY_UNKNOWN, 401, "key_unknown", "the key is not known\n", NULL)                             \
     X(KEY_RIGHT, 403, "key_without_right", "the key does not have the right for this\n", NULL)     \
+    X(KEY_APPS, 403, "key_of_some_apps", NULL, "This is for keys that are for all apps.")          \
     X(KEY_APP, 403, "key_of_other_app", "the key is not for this app\n", NULL)                     \
     X(NOT_PERMITTED, 401, "not_permitted", "not permitted", NULL)                                  \
     /* sockets and who opens them */                                                               \

@@ -8,10 +8,10 @@
 struct query {
     struct api *api;
     uint64_t call;
-    bool began;          /* a piece of the list has been given */
-    bool any;            /* with a name */
-    bool sums_only;      /* of apps */
-    bool are_objects;    /* what comes as names is JSON */
+    bool began;     /* a piece of the list has been given */
+    bool any;       /* with a name */
+    bool sums_only; /* of apps */
+    enum hub_question_kind kind;
     struct trust *trust; /* a reference, for: */
     const struct master_key *key;
 };
@@ -31,25 +31,18 @@ static void query_free(struct query *q)
     mem_free(q);
 }
 
-/* What came from another node is looked at once more. */
-static bool is_object(struct str text)
-{
-    struct json value;
-    return json_parse(&value, text) == ERR_OK && value.type == JSON_OBJECT;
-}
-
 static void write_names(struct query *q, const struct bus_page *p, struct buf *out)
 {
     struct str rest = p->names;
     if (!q->began)
         buf_char(out, '[');
     for (struct str name; names_next(&rest, &name);) {
-        if (q->are_objects && !is_object(name))
+        if (hub_is_of_host(q->kind) && !json_is_object(name)) /* of another node */
             continue;
         if (q->any)
             buf_char(out, ',');
         q->any = true;
-        if (q->are_objects)
+        if (hub_is_of_host(q->kind))
             buf_str(out, name);
         else
             json_quote(out, name);
@@ -57,6 +50,62 @@ static void write_names(struct query *q, const struct bus_page *p, struct buf *o
     if (p->last)
         buf_char(out, ']');
 }
+
+/* With what fits into one page: the query is over. */
+static void answer(struct query *q, const struct bus_page *p, struct api_reply *r)
+{
+    api_add_missing(r, p->n_missing);
+    q->api->answer(q->api->ctx, q->call, r);
+    api_reply_fini(r);
+    query_free(q);
+}
+
+/* ---- one ---- */
+
+static void write_one(const struct bus_page *p, struct api_reply *r)
+{
+    struct str rest = p->names, object;
+    r->has_problems = true;
+    if (names_next(&rest, &object) && json_is_object(object))
+        buf_str(api_json(r), object);
+    else
+        api_problem_at(r, PROBLEM_NOT_FOUND, STR("there is no such socket"), STR_EMPTY);
+}
+
+static void on_one(void *ctx, uint64_t question, const struct bus_page *p)
+{
+    struct query *q = ctx;
+    struct api_reply reply = {0};
+    (void)question;
+    write_one(p, &reply);
+    answer(q, p, &reply);
+}
+
+/* ---- names with numbers ---- */
+
+static void write_found(const struct query *q, const struct bus_page *p, struct buf *out)
+{
+    const bool of_users = q->kind == HUB_FIND_USERS;
+    buf_printf(out, "{\"total\":%" PRIu64 ",\"%s\":[", p->count, of_users ? "users" : "channels");
+    for (size_t i = 0; i < p->n_tallies; i++) {
+        buf_printf(out, "%s{\"%s\":", i ? "," : "", of_users ? "user_id" : "channel");
+        json_quote(out, p->tallies[i].app);
+        buf_printf(out, ",\"%s\":%" PRIu64 "}", of_users ? "connections" : "subscriptions",
+                   p->tallies[i].connections);
+    }
+    buf_str(out, STR("]}"));
+}
+
+static void on_found(void *ctx, uint64_t question, const struct bus_page *p)
+{
+    struct query *q = ctx;
+    struct api_reply reply = {0};
+    (void)question;
+    write_found(q, p, api_json(&reply));
+    answer(q, p, &reply);
+}
+
+/* ---- lists ---- */
 
 /* A list that is whole with its first page has a length; a longer one is streamed, and names that
  * go missing on the way are told behind it. */
@@ -100,10 +149,7 @@ static void on_count(void *ctx, uint64_t question, const struct bus_page *p)
     struct api_reply reply = {0};
     (void)question;
     buf_printf(api_json(&reply), "{\"count\":%" PRIu64 "}", p->count);
-    api_add_missing(&reply, p->n_missing);
-    q->api->answer(q->api->ctx, q->call, &reply);
-    api_reply_fini(&reply);
-    query_free(q);
+    answer(q, p, &reply);
 }
 
 /* ---- apps ---- */
@@ -142,10 +188,7 @@ static void on_apps(void *ctx, uint64_t question, const struct bus_page *p)
                    sum.connections, sum.users);
     else
         buf_char(out, ']');
-    api_add_missing(&reply, p->n_missing);
-    q->api->answer(q->api->ctx, q->call, &reply);
-    api_reply_fini(&reply);
-    query_free(q);
+    answer(q, p, &reply);
 }
 
 /* ---- asking ---- */
@@ -158,7 +201,7 @@ static enum api_outcome ask(struct api_call *c, const struct bus_ask *ask, bus_p
     q->api = c->api;
     q->call = c->number;
     q->sums_only = sums_only;
-    q->are_objects = ask->kind == HUB_ENDED;
+    q->kind = ask->kind;
     if (c->key) {
         q->trust = trust_ref(c->api->trust);
         q->key = c->key;
@@ -179,12 +222,21 @@ enum api_outcome api_query(struct api_call *c, enum hub_question_kind kind, bool
     return ask(c, &what, count_only ? on_count : on_names, false);
 }
 
-enum api_outcome api_query_ended(struct api_call *c)
+enum api_outcome api_query_objects(struct api_call *c, enum hub_question_kind kind)
 {
-    const struct bus_ask what = {.kind = HUB_ENDED,
-                                 .app = c->params[0],
-                                 .channel = c->n_params > 1 ? c->params[1] : STR_EMPTY};
-    return ask(c, &what, on_names, false);
+    const struct bus_ask what = {.kind = kind,
+                                 .app = c->n_params ? c->params[0] : STR_EMPTY,
+                                 .channel = c->n_params > 1 ? c->params[1] : STR_EMPTY,
+                                 .whole = kind == HUB_SOCKET};
+    return ask(c, &what, kind == HUB_SOCKET ? on_one : on_names, false);
+}
+
+enum api_outcome api_query_found(struct api_call *c, enum hub_question_kind kind, struct str text,
+                                 struct str after, size_t limit)
+{
+    const struct bus_ask what = {
+        .kind = kind, .app = c->params[0], .channel = text, .after = after, .limit = limit};
+    return ask(c, &what, on_found, false);
 }
 
 enum api_outcome api_query_apps(struct api_call *c, bool sums_only)

@@ -208,6 +208,11 @@ static enum api_outcome on_users_of_channel_count(struct api_call *c)
     return api_query(c, HUB_USERS_OF_CHANNEL, true);
 }
 
+static enum api_outcome on_disconnects(struct api_call *c)
+{
+    return api_query_objects(c, HUB_ENDED);
+}
+
 static enum api_outcome on_stats(struct api_call *c)
 {
     return api_query_apps(c, true);
@@ -258,8 +263,16 @@ const struct route api_v1_master_routes[] = {
     {HTTP_M_GET, APP "/users/count", ENTRY(on_users_count, MASTER_QUERY)},
     {HTTP_M_GET, CHANNEL "/users", ENTRY(on_users_of_channel, MASTER_QUERY)},
     {HTTP_M_GET, CHANNEL "/users/count", ENTRY(on_users_of_channel_count, MASTER_QUERY)},
-    {HTTP_M_GET, APP "/disconnects", ENTRY(api_query_ended, MASTER_QUERY)},
-    {HTTP_M_GET, USER "/disconnects", ENTRY(api_query_ended, MASTER_QUERY)},
+    {HTTP_M_GET, APP "/channels/search", ENTRY(api_find_channels, MASTER_QUERY)},
+    {HTTP_M_GET, APP "/users/search", ENTRY(api_find_users, MASTER_QUERY)},
+    {HTTP_M_GET, APP "/disconnects", ENTRY(on_disconnects, MASTER_QUERY)},
+    {HTTP_M_GET, USER "/disconnects", ENTRY(on_disconnects, MASTER_QUERY)},
+    {HTTP_M_GET, APP "/sockets", ENTRY(api_sockets, MASTER_QUERY)},
+    {HTTP_M_GET, SOCKET, ENTRY(api_socket, MASTER_QUERY)},
+    {HTTP_M_GET, USER "/sockets", ENTRY(api_sockets_of_user, MASTER_QUERY)},
+    {HTTP_M_GET, CHANNEL "/sockets", ENTRY(api_sockets_of_channel, MASTER_QUERY)},
+    {HTTP_M_GET, "nodes", ENTRY(api_nodes, MASTER_QUERY)},
+    {HTTP_M_GET, "events", ENTRY(api_watch, MASTER_QUERY)},
     {HTTP_M_GET, "stats", ENTRY(on_stats, MASTER_QUERY)},
     {HTTP_M_GET, "apps", ENTRY(on_apps, MASTER_QUERY)},
     {HTTP_M_POST, "auth/decode", ENTRY(on_decode, MASTER_QUERY)},

@@ -232,10 +232,15 @@ bool master_key_has_right(const struct master_key *k, enum master_right right)
     return k->rights & right;
 }
 
+bool master_key_has_all_apps(const struct master_key *k)
+{
+    return str_eq(k->apps, STR("*"));
+}
+
 bool master_key_has_app(const struct master_key *k, struct str app)
 {
     struct str apps = k->apps;
-    bool found = str_eq(apps, STR("*"));
+    bool found = master_key_has_all_apps(k);
     while (apps.len && !found)
         found = str_eq(str_cut(&apps, ','), app);
     return found;

@@ -36,6 +36,7 @@ void master_keys_free(struct master_keys *k);
 const struct master_key *master_keys_find(const struct master_keys *k, struct str secret);
 
 bool master_key_has_right(const struct master_key *k, enum master_right right);
+bool master_key_has_all_apps(const struct master_key *k);
 bool master_key_has_app(const struct master_key *k, struct str app);
 struct str master_key_name(const struct master_key *k);
 

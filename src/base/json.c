@@ -218,6 +218,12 @@ key:
     goto value;
 }
 
+bool json_is_object(struct str text)
+{
+    struct json value;
+    return json_parse(&value, text) == ERR_OK && value.type == JSON_OBJECT;
+}
+
 /* From here on the text has been accepted: what is looked for is there. The ends are looked at
  * all the same, so that text that was never parsed costs a wrong answer and no memory fault. */
 

@@ -31,6 +31,9 @@ struct json {
  * ERR_PROTO: not JSON (or not UTF-8); ERR_LIMIT: nested deeper than JSON_DEPTH_MAX. */
 enum err json_parse(struct json *out, struct str text);
 
+/* Whether the text is JSON, and an object. */
+bool json_is_object(struct str text);
+
 /* Walks the members of an object or the elements of an array that json_parse accepted.
  * json_next returns false at the end; `key` (a JSON_STRING) is set for objects only and may
  * be NULL. Duplicate members come one by one, in the order of the text. */

@@ -1,6 +1,11 @@
 #include "base/str.h"
 #include <strings.h>
 
+bool str_contains(struct str s, struct str part)
+{
+    return !part.len || memmem(s.p, s.len, part.p, part.len);
+}
+
 bool str_eq_nocase(struct str a, struct str b)
 {
     return a.len == b.len && (a.len == 0 || strncasecmp(a.p, b.p, a.len) == 0);

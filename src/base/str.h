@@ -34,6 +34,17 @@ static inline bool str_starts(struct str s, struct str prefix)
     return s.len >= prefix.len && str_eq(str_make(s.p, prefix.len), prefix);
 }
 
+/* The order of their bytes: below 0, 0, above 0. */
+static inline int str_compare(struct str a, struct str b)
+{
+    size_t both = a.len < b.len ? a.len : b.len;
+    int order = both ? memcmp(a.p, b.p, both) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* Every text contains the empty one. */
+bool str_contains(struct str s, struct str part);
+
 /* Without regard to the case of A-Z. */
 bool str_eq_nocase(struct str a, struct str b);
 

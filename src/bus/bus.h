@@ -67,9 +67,14 @@ struct bus_ask {
     struct str expression;   /* of the pattern; copied */
     bool count_only;
     bool whole; /* one page with all names, as the asker needs them together */
+    /* HUB_FIND_*: only the first `limit` names behind `after` are told, in the order of their
+     * bytes; however many there are, no more than some of them are kept. */
+    size_t limit;
+    struct str after; /* copied */
 };
 
-/* What all who were asked have of one app: of a census. */
+/* What all who were asked have of one app: of a census; or of one name that was found: then its
+ * subscriptions or sockets stand in `connections`. */
 struct bus_tally {
     struct str app;
     uint64_t connections, users; /* a user with sockets on several nodes is one */
@@ -78,10 +83,10 @@ struct bus_tally {
 /* A page of the answer: what has come in from all who were asked, put together. */
 struct bus_page {
     struct str names;   /* names.h; each comes once in all pages; none when count_only */
-    uint64_t count;     /* of all pages so far */
+    uint64_t count;     /* of all pages so far; HUB_FIND_*: of all that were found */
     unsigned n_missing; /* nodes that did not answer in time: names may be missing */
     bool last;
-    const struct bus_tally *tallies; /* of HUB_CENSUS, by app; which has one page and no names */
+    const struct bus_tally *tallies; /* hub_is_census, by app; which has one page and no names */
     size_t n_tallies;
 };
 

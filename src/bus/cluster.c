@@ -312,7 +312,8 @@ static void release(struct cluster *c)
     topics_fini(&c->topics);
     members_fini(&c->members);
     fence_fini(&c->fence);
-    buf_fini(&c->roster.sources);
+    buf_fini(&c->roster.workers.sources);
+    buf_fini(&c->roster.nodes.sources);
     buf_fini(&c->scratch);
     buf_fini(&c->prefix);
     pthread_mutex_destroy(&c->roster_lock);

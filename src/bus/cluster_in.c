@@ -77,7 +77,7 @@ static enum err take(struct cluster *c, struct str bytes)
         return ERR_OK;
     case WIRE_QUESTION:
     case WIRE_MORE:
-        return w.question_kind > HUB_ENDED ? ERR_PROTO : take_question(c, &w);
+        return w.question_kind >= HUB_QUESTIONS ? ERR_PROTO : take_question(c, &w);
     case WIRE_PART:
         take_part(c, &w);
         return ERR_OK;

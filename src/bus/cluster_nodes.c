@@ -40,25 +40,29 @@ static bool is_reachable(const struct cluster *c, const struct member *m)
     return c->said == BUS_UP || (c->said == BUS_SETTLING && m->heard_ms >= c->settle_began_ms);
 }
 
+static void add_to_roster(struct roster_part *p, uint32_t node, unsigned n_workers, bool reachable)
+{
+    p->n_unreachable += !reachable;
+    for (unsigned w = 0; reachable && w < n_workers; w++)
+        buf_add(&p->sources, &(struct bus_source){node, w}, sizeof(struct bus_source));
+}
+
 static void write_roster(struct cluster *c)
 {
     struct roster r = {0};
     for (unsigned i = 0; i < c->members.n; i++) {
         const struct member *m = &c->members.list[i];
-        if (!cluster_holds_sockets(m->roles))
-            continue;
-        if (!is_reachable(c, m)) {
-            r.n_unreachable++;
-            continue;
-        }
-        for (unsigned w = 0; w < m->n_workers; w++)
-            buf_add(&r.sources, &(struct bus_source){m->node, w}, sizeof(struct bus_source));
+        bool reachable = is_reachable(c, m);
+        add_to_roster(&r.nodes, m->node, 1, reachable);
+        if (cluster_holds_sockets(m->roles))
+            add_to_roster(&r.workers, m->node, m->n_workers, reachable);
     }
     pthread_mutex_lock(&c->roster_lock);
     struct roster old = c->roster;
     c->roster = r;
     pthread_mutex_unlock(&c->roster_lock);
-    buf_fini(&old.sources);
+    buf_fini(&old.workers.sources);
+    buf_fini(&old.nodes.sources);
 }
 
 static void signal_start(struct cluster *c, bool *what)

@@ -176,19 +176,23 @@ static size_t message_max(void *ctx)
     return atomic_load(&c->message_max);
 }
 
-static void add_own_sources(const struct cluster *c, struct buf *sources)
+/* How many workers of this node answer such a question. */
+static unsigned own_answers(const struct cluster *c, enum hub_question_kind kind)
 {
-    for (unsigned w = 0; cluster_holds_sockets(c->o.roles) && w < c->o.n_workers; w++)
-        buf_add(sources, &(struct bus_source){c->o.node, w}, sizeof(struct bus_source));
+    if (kind == HUB_NODES)
+        return 1;
+    return cluster_holds_sockets(c->o.roles) ? c->o.n_workers : 0;
 }
 
-static void sources(void *ctx, struct buf *list, unsigned *n_missing)
+static void sources(void *ctx, enum hub_question_kind kind, struct buf *list, unsigned *n_missing)
 {
     struct cluster *c = ctx;
-    add_own_sources(c, list);
+    for (unsigned w = 0; w < own_answers(c, kind); w++)
+        buf_add(list, &(struct bus_source){c->o.node, w}, sizeof(struct bus_source));
     pthread_mutex_lock(&c->roster_lock);
-    *n_missing = c->roster.n_unreachable;
-    buf_str(list, buf_as_str(&c->roster.sources));
+    const struct roster_part *p = kind == HUB_NODES ? &c->roster.nodes : &c->roster.workers;
+    *n_missing = p->n_unreachable;
+    buf_str(list, buf_as_str(&p->sources));
     pthread_mutex_unlock(&c->roster_lock);
 }
 
@@ -211,11 +215,11 @@ static enum err ask(void *ctx, struct bus_question *q, struct buf *scratch)
 {
     struct cluster *c = ctx;
     struct wire w = question_wire(q, WIRE_QUESTION);
-    if (cluster_holds_sockets(c->o.roles))
+    if (own_answers(c, q->q.kind))
         c->local.question(c->local.ctx, q, CLUSTER_ALL_WORKERS, HUB_CURSOR_BEGIN);
     if (atomic_load(&c->state) == BUS_AWAY)
         return ERR_OK;
-    cluster_subject(c, scratch, "q");
+    cluster_subject(c, scratch, q->q.kind == HUB_NODES ? "h" : "q");
     /* Should it not go out, those who were asked do not answer: the answer will say so. */
     cluster_send(c, scratch, &w, true);
     return ERR_OK;

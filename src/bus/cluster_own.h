@@ -47,8 +47,10 @@ struct cluster_letter {
 
 /* Who answers questions, as the workers see it. */
 struct roster {
-    unsigned n_unreachable;
-    struct buf sources; /* struct bus_source, one behind the other */
+    struct roster_part {
+        unsigned n_unreachable;
+        struct buf sources; /* struct bus_source, one behind the other */
+    } workers, nodes; /* those with sockets; the first worker of each node, whatever its role */
 };
 
 struct cluster {

@@ -31,7 +31,7 @@ struct gather {
     bool in_round, is_later_round;
     struct buf parts; /* of this round, one behind the other */
     struct hash_set seen;
-    struct tally tally; /* HUB_CENSUS */
+    struct tally tally; /* hub_is_census */
     uint64_t count;
     size_t bytes; /* counted in seat->bytes */
     bus_page_fn *came;
@@ -56,7 +56,7 @@ static void gather_free(struct gather *g)
 
 static bool is_census(const struct gather *g)
 {
-    return g->question->q.kind == HUB_CENSUS;
+    return hub_is_census(g->question->q.kind);
 }
 
 static void account(struct gather *g)
@@ -124,6 +124,8 @@ static void end_round(struct gather *g)
     timer_stop(&g->seat->loop->timers, &g->deadline);
     if (is_census(g)) {
         tally_add(&g->tally, buf_as_str(&g->parts));
+        if (g->tally.limit)
+            g->count = tally_names(&g->tally);
         if (p.last)
             p.tallies = tally_list(&g->tally, &p.n_tallies);
     } else if (g->question->count_only) {
@@ -211,11 +213,11 @@ static int compare_sources(const void *a, const void *b)
     return (x->worker > y->worker) - (x->worker < y->worker);
 }
 
-static void find_sources(struct gather *g)
+static void find_sources(struct gather *g, enum hub_question_kind kind)
 {
     struct bus_seat *s = g->seat;
     struct buf list = BUF_INIT;
-    s->backend.sources(s->backend.ctx, &list, &g->n_unreachable);
+    s->backend.sources(s->backend.ctx, kind, &list, &g->n_unreachable);
     const struct bus_source *all = (const void *)list.p;
     g->n_sources = g->n_asked = (unsigned)(list.len / sizeof(*all));
     g->sources = mem_zalloc(g->n_sources * sizeof(*g->sources));
@@ -250,7 +252,9 @@ enum err bus_ask(struct bus_seat *s, const struct bus_ask *ask, bus_page_fn *cam
     g->ctx = ctx;
     g->number = slots_add(&s->gathers, g);
     g->in_round = true;
-    find_sources(g);
+    find_sources(g, ask->kind);
+    if (ask->limit)
+        tally_limit(&g->tally, ask->limit, ask->after);
     g->question = bus_question_new(ask, s->backend.node, s->worker, g->number, hash_own_seed(),
                                    page_bytes(g, ask->whole));
     s->n_gathers++;

@@ -55,9 +55,10 @@ struct bus_backend {
     void (*flush)(void *ctx);
     enum bus_state (*state)(void *ctx);
     size_t (*message_max)(void *ctx);
-    /* Appends who is to answer (struct bus_source); *n_missing: nodes that live but cannot be
-     * asked. */
-    void (*sources)(void *ctx, struct buf *sources, unsigned *n_missing);
+    /* Appends who is to answer such a question (struct bus_source): all workers that hold sockets;
+     * HUB_NODES: the first worker of each node. *n_missing: nodes that live but cannot be asked. */
+    void (*sources)(void *ctx, enum hub_question_kind kind, struct buf *sources,
+                    unsigned *n_missing);
     /* Asks all of them for the first page. ERR_FULL: nobody got it. */
     enum err (*ask)(void *ctx, struct bus_question *q, struct buf *scratch);
     /* Asks one for a further page. */

@@ -37,11 +37,12 @@ const char *door_why_not(struct worker *w, unsigned roles)
     return has_place ? NULL : "descriptors are scarce";
 }
 
-void door_enter(struct worker *w, int fd, unsigned listener, const struct sockaddr_storage *client)
+void door_enter(struct worker *w, int fd, unsigned listener, const struct sockaddr_storage *client,
+                bool by_proxy)
 {
     unsigned roles = w->listener_roles[listener];
     bool is_guest = is_memory_scarce(w, roles) || !descriptors_leaves(fd, spare(w, roles));
-    http_conn_open(w, fd, listener, client, is_guest);
+    http_conn_open(w, fd, listener, client, by_proxy, is_guest);
 }
 
 void door_take(struct worker *w, int fd, unsigned listener, const struct sockaddr_storage *peer)
@@ -50,7 +51,7 @@ void door_take(struct worker *w, int fd, unsigned listener, const struct sockadd
     if (gate_awaits_header(w->node->stores.gate, peer))
         proxied_open(w, fd, listener, peer);
     else
-        door_enter(w, fd, listener, peer);
+        door_enter(w, fd, listener, peer, false);
 }
 
 bool door_refuses_sockets(const struct worker *w)

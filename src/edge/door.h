@@ -25,7 +25,8 @@ const char *door_why_not(struct worker *w, unsigned roles);
 void door_take(struct worker *w, int fd, unsigned listener, const struct sockaddr_storage *peer);
 
 /* The same where it is known whose connection it is: a proxy has said it, or there is none. */
-void door_enter(struct worker *w, int fd, unsigned listener, const struct sockaddr_storage *client);
+void door_enter(struct worker *w, int fd, unsigned listener, const struct sockaddr_storage *client,
+                bool by_proxy);
 
 /* Whether a connection of before is not to become a socket. */
 bool door_refuses_sockets(const struct worker *w);

@@ -87,7 +87,7 @@ bool gate_awaits_header(const struct gate *g, const struct sockaddr_storage *pee
 
 struct visitor gate_visitor(const struct gate *g, const struct sockaddr_storage *peer)
 {
-    struct visitor v = {.is_proxy = networks_have(&g->o.trusted, peer)};
+    struct visitor v = {.is_proxy = networks_have(&g->o.trusted, peer), .ip = networks_ip(peer)};
     if (!v.is_proxy && !networks_have(&g->o.exempt, peer))
         v.address = limits_key_of_address(g->limits, peer);
     return v;
@@ -100,6 +100,7 @@ struct visitor gate_forwarded(const struct gate *g, struct str forwarded)
         return (struct visitor){0};
     struct visitor v = gate_visitor(g, &client);
     v.is_proxy = false;
+    v.came_by_proxy = true;
     return v;
 }
 

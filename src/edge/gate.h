@@ -5,6 +5,7 @@
  * each limit once a second at most. */
 #ifndef EDGE_GATE_H
 #define EDGE_GATE_H
+#include <netinet/in.h>
 #include "edge/limits.h"
 #include "net/networks.h"
 
@@ -26,7 +27,9 @@ struct gate;
 /* Who is on the other side, as limits see it. 0: nobody whom they know. */
 struct visitor {
     uint32_t address;
-    bool is_proxy; /* one that is trusted: each request says whose it is */
+    bool is_proxy;      /* one that is trusted: each request says whose it is */
+    bool came_by_proxy; /* which has said that it is this: */
+    struct in6_addr ip; /* IPv4 as ::ffff:a.b.c.d */
 };
 
 struct gate *gate_new(const struct gate_options *o);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/door.h"
+#include "edge/events.h"
 #include "edge/scarcity.h"
 #include "edge/ws_conn.h"
 
@@ -411,6 +412,8 @@ static void on_gone(struct conn *c)
     timer_stop(&h->worker->loop.timers, &h->timer);
     if (h->question)
         api_go_on(&h->worker->api, h->question, false);
+    if (h->waiting)
+        events_gone(h->worker->events, h->number);
     slots_remove(&h->worker->http_conns, h->number);
     if (h->is_counted)
         gate_leave(h->worker->node->stores.gate, h->visitor);
@@ -502,7 +505,7 @@ static bool enter(struct http_conn *h, const struct sockaddr_storage *peer, bool
 }
 
 void http_conn_open(struct worker *w, int fd, unsigned listener,
-                    const struct sockaddr_storage *peer, bool is_guest)
+                    const struct sockaddr_storage *peer, bool by_proxy, bool is_guest)
 {
     unsigned roles = w->listener_roles[listener];
     struct tls_context *tls = w->listener_has_tls[listener] ? w->tls : NULL;
@@ -525,6 +528,7 @@ void http_conn_open(struct worker *w, int fd, unsigned listener,
     h->idle_by_ms = w->loop.now_ms + w->options->request_ms[roles];
     rearm(h);
     bool stays_out = !enter(h, peer, tls);
+    h->visitor.came_by_proxy = by_proxy;
     /* Who is refused anyway need not send the body first. */
     http_parser_init(&h->parser, h->turn_away ? 0 : w->options->body_max[roles],
                      w->options->headers_max);
@@ -587,6 +591,12 @@ bool http_conn_stream(struct worker *w, uint64_t number, const struct api_reply 
     else
         api_go_on(&w->api, question, true);
     return true;
+}
+
+size_t http_conn_queued(struct worker *w, uint64_t number)
+{
+    const struct http_conn *h = slots_get(&w->http_conns, number);
+    return h ? h->conn.queued_bytes : SIZE_MAX;
 }
 
 void http_conns_drain(struct worker *w)

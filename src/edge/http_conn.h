@@ -3,10 +3,11 @@
 #define EDGE_HTTP_CONN_H
 #include "edge/worker.h"
 
-/* Takes over fd, which `peer` opened at the worker's listener of that place. A guest (door.h) has
+/* Takes over fd, which `peer` opened at the worker's listener of that place,
+ * as a proxy has said if `by_proxy`. A guest (door.h) has
  * one request. */
 void http_conn_open(struct worker *w, int fd, unsigned listener,
-                    const struct sockaddr_storage *peer, bool is_guest);
+                    const struct sockaddr_storage *peer, bool by_proxy, bool is_guest);
 
 /* The answer to plain HTTP where TLS is expected. */
 struct str http_conn_not_tls(void);
@@ -22,6 +23,9 @@ bool http_conn_is_local(struct worker *w, uint64_t number);
 /* A piece of a long one, see struct api. */
 bool http_conn_stream(struct worker *w, uint64_t number, const struct api_reply *r,
                       uint64_t question, enum api_piece piece);
+
+/* Bytes that wait for whoever makes the call; SIZE_MAX: it is gone. */
+size_t http_conn_queued(struct worker *w, uint64_t number);
 
 /* No further requests: idle connections close, others after the reply under way. */
 void http_conns_drain(struct worker *w);

@@ -159,11 +159,17 @@ static size_t message_max(void *ctx)
     return SIZE_MAX;
 }
 
-static void sources(void *ctx, struct buf *list, unsigned *n_missing)
+/* Of itself a node tells once. */
+static unsigned answers(const struct node *n, enum hub_question_kind kind)
+{
+    return kind == HUB_NODES ? 1 : n->n_workers;
+}
+
+static void sources(void *ctx, enum hub_question_kind kind, struct buf *list, unsigned *n_missing)
 {
     struct node *n = ctx;
     *n_missing = 0;
-    for (unsigned i = 0; i < n->n_workers; i++)
+    for (unsigned i = 0; i < answers(n, kind); i++)
         buf_add(list, &(struct bus_source){n->id, i}, sizeof(struct bus_source));
 }
 
@@ -173,7 +179,7 @@ static enum err ask(void *ctx, struct bus_question *q, struct buf *scratch)
     (void)scratch;
     if (!all_have_room(n, all_workers(n)))
         return ERR_FULL;
-    for (unsigned i = 0; i < n->n_workers; i++)
+    for (unsigned i = 0; i < answers(n, q->q.kind); i++)
         send_question(n, i, q, HUB_CURSOR_BEGIN);
     return ERR_OK;
 }
@@ -224,7 +230,7 @@ static void deliver(void *ctx, struct msg *msg)
 static void on_question(void *ctx, struct bus_question *q, uint32_t worker, uint32_t cursor)
 {
     struct node *n = ctx;
-    for (unsigned i = 0; i < n->n_workers; i++) {
+    for (unsigned i = 0; i < answers(n, q->q.kind); i++) {
         if (worker == CLUSTER_ALL_WORKERS || worker == i)
             send_question(n, i, q, cursor);
     }

@@ -69,6 +69,7 @@ struct node_stores {           /* what all workers share; borrowed */
 struct node {
     uint32_t id;
     unsigned n_workers;
+    unsigned roles;  /* enum api_role bits: of all its listeners */
     int64_t began_s; /* unix time */
     struct inbox *inboxes[NODE_WORKERS_MAX];
     struct worker *workers[NODE_WORKERS_MAX];     /* borrowed; NULL before they are made */

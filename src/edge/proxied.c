@@ -84,7 +84,7 @@ static void on_ready(struct io *io, uint32_t events)
     struct worker *w = p->worker;
     const struct sockaddr_storage client = h.has_address ? h.address : p->peer;
     unsigned listener = p->listener;
-    door_enter(w, let_go(p), listener, &client);
+    door_enter(w, let_go(p), listener, &client, true);
 }
 
 void proxied_open(struct worker *w, int fd, unsigned listener, const struct sockaddr_storage *peer)

@@ -120,6 +120,8 @@ enum err server_new(struct server **out, struct server_options *o, const struct 
     s->worker_options = o->worker;
     enum err e = node_init(&s->node, o->n_workers);
     s->node.stores = *stores;
+    for (unsigned i = 0; i < o->n_listens; i++)
+        s->node.roles |= o->listens[i].roles;
     if (e)
         snprintf(why, why_len, "cannot start: %s", strerror(errno));
     if (!e)

@@ -5,11 +5,14 @@
 #include <string.h>
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/names.h"
+#include "edge/about.h"
 #include "edge/door.h"
 #include "edge/http_conn.h"
 #include "edge/metrics.h"
 #include "edge/proxied.h"
 #include "edge/scarcity.h"
+#include "edge/sockets.h"
 #include "edge/ws_conn.h"
 #include "ws/deflate.h"
 
@@ -49,6 +52,11 @@ static void on_interest(void *ctx, const struct hub_name *name, bool on)
         cluster_interest(w->node->cluster, w->index, ++w->told, name, on);
 }
 
+void worker_listen(struct worker *w, struct str app, struct str channel, bool on)
+{
+    on_interest(w, &(struct hub_name){.app = app, .name = channel}, on);
+}
+
 /* ---- letters ---- */
 
 /* Takes over the bytes' memory. */
@@ -85,6 +93,25 @@ static void on_matched(void *ctx, const struct bus_question *q, struct buf *name
     send_page(ctx, q, HUB_CURSOR_END, names);
 }
 
+/* What the hub does not know: objects. */
+static uint32_t own_page(struct worker *w, const struct bus_question *q, uint32_t cursor,
+                         struct buf *page)
+{
+    struct buf about = BUF_INIT;
+    switch (q->q.kind) {
+    case HUB_ENDED:
+        return recorder_page(w->recorder, q->q.app, q->q.channel, cursor, q->page_bytes,
+                             w->loop.now_ms, page);
+    case HUB_NODES:
+        about_write(&about, w->node);
+        names_add(page, buf_as_str(&about));
+        buf_fini(&about);
+        return HUB_CURSOR_END;
+    default:
+        return sockets_page(w, &q->q, cursor, q->page_bytes, page);
+    }
+}
+
 static void answer_question(struct worker *w, struct bus_question *q, uint32_t cursor)
 {
     struct buf page = BUF_INIT;
@@ -95,9 +122,8 @@ static void answer_question(struct worker *w, struct bus_question *q, uint32_t c
                 LOG_INT("at_once", MATCHING_MAX));
         return;
     }
-    uint32_t next = q->q.kind == HUB_ENDED
-                        ? recorder_page(w->recorder, q->q.app, q->q.channel, cursor, q->page_bytes,
-                                        w->loop.now_ms, &page)
+    uint32_t next = hub_is_of_host(q->q.kind)
+                        ? own_page(w, q, cursor, &page)
                         : hub_answer(w->hub, &q->q, q->count_only, cursor, q->page_bytes, &page);
     send_page(w, q, next, &page);
 }
@@ -146,6 +172,7 @@ static void begin_stop(struct worker *w)
         listener_close(&w->listeners[i]);
     proxied_close_all(w);
     http_conns_drain(w);
+    events_end(w->events);
     ws_conns_go_away(w);
     w->stop_deadline.fn = force_stop;
     timer_set(&w->loop.timers, &w->stop_deadline, w->loop.now_ms + WORKER_STOP_MS);
@@ -183,6 +210,8 @@ static unsigned read_letter(void *reader, struct letter *l)
             kicks_add(w->kicks, m->msg);
         else
             cost += dispatch(w, m->msg);
+        if (w->events->first && m->msg->kind == MSG_CHANNEL)
+            events_message(w->events, m->msg);
         ws_conns_close_slow(w);
         break;
     case MAIL_QUESTION:
@@ -194,9 +223,11 @@ static unsigned read_letter(void *reader, struct letter *l)
     case MAIL_SURE:
         w->sure = m->seq;
         ws_conns_go_on(w);
+        events_sure(w->events, false);
         break;
     case MAIL_AWAY:
         ws_conns_wait_for_nothing(w);
+        events_sure(w->events, true);
         break;
     case MAIL_GONE:
         bus_node_gone(w->seat, m->node, m->left);
@@ -210,6 +241,7 @@ static unsigned read_letter(void *reader, struct letter *l)
         break;
     case MAIL_FILES:
         take_files(w, m);
+        events_end(w->events); /* whose keys may be gone */
         break;
     case MAIL_SHED:
         ws_conns_shed(w);
@@ -260,6 +292,12 @@ static bool on_piece(void *ctx, uint64_t call, const struct api_reply *r, uint64
 static uint32_t on_handshake(void *ctx, uint64_t call)
 {
     return http_conn_handshake(ctx, call);
+}
+
+static enum err on_watch(void *ctx, uint64_t call, struct str app, struct str channel, bool nodes)
+{
+    struct worker *w = ctx;
+    return events_open(w->events, call, app, channel, nodes);
 }
 
 static bool is_local(void *ctx, uint64_t call)
@@ -376,6 +414,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
     const struct bus_backend backend = node_backend(node);
     w->seat = bus_seat_new(&backend, &w->loop, index);
     w->recorder = recorder_new();
+    w->events = events_new(w);
     w->matching = matching_new(some_names, on_matched, w);
     w->kicks = kicks_new(w->hub, ws_conn_kick, ws_conn_is_of_token, w);
     w->api = (struct api){.options = options->api,
@@ -388,6 +427,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
                           .stream = on_piece,
                           .handshake = on_handshake,
                           .is_local = is_local,
+                          .watch = on_watch,
                           .metrics = on_metrics,
                           .ban = on_ban,
                           .trouble = trouble,
@@ -450,6 +490,8 @@ void worker_free(struct worker *w)
     matching_free(w->matching);
     kicks_free(w->kicks);
     recorder_free(w->recorder);
+    events_free(w->events);
+    addresses_fini(&w->addresses);
     hub_free(w->hub);
     trust_unref(w->api.trust);
     tls_context_unref(w->tls);

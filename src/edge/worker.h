@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include "api/api.h"
 #include "base/slots.h"
+#include "edge/addresses.h"
+#include "edge/events.h"
 #include "edge/held.h"
 #include "edge/kicks.h"
 #include "edge/matching.h"
@@ -71,6 +73,8 @@ struct worker {
     struct matching *matching;    /* questions with a pattern */
     struct kicks *kicks;          /* sockets that are to be closed */
     struct recorder *recorder;    /* those that have ended */
+    struct addresses addresses;   /* of those that came by a proxy */
+    struct events *events;        /* who watches */
     struct buf too_slow;          /* the numbers of sockets that could not take a message */
     /* In a cluster: the number of the last interest that was told, and up to which one it is sure.
      */
@@ -116,6 +120,9 @@ void worker_free(struct worker *w);
 /* Every connection tells of its coming and its end. */
 void worker_conn_came(struct worker *w);
 void worker_conn_gone(struct worker *w);
+
+/* Something of this worker, beside its hub, begins to listen to a channel, or no longer does. */
+void worker_listen(struct worker *w, struct str app, struct str channel, bool on);
 
 /* The scratch buffer, empty. */
 struct buf *worker_scratch(struct worker *w);

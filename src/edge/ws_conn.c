@@ -316,6 +316,7 @@ void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor,
     worker_conn_came(w);
     hub_join(w->hub, &s->socket, claims->app_key, claims->user_id, ws_grants_of(w->hub, claims),
              extensions.len ? ENCODER_DEFLATE : 0);
+    addresses_set(&w->addresses, s->socket.number, visitor.came_by_proxy ? &visitor.ip : NULL);
     s->joined = true;
     s->socket.since_s = (uint32_t)w->loop.now_s;
     ws_token_begins(s, claims);

@@ -40,7 +40,7 @@ static struct str list_of_channels(const struct grants *g)
     return str_make(g->bytes, g->channels_len);
 }
 
-static struct str list_of_remotes(const struct grants *g)
+struct str grants_remotes(const struct grants *g)
 {
     return str_make(g->bytes + g->channels_len, g->remotes_len);
 }
@@ -52,16 +52,9 @@ static struct str name_at(const char *bytes, uint32_t at)
     return str_make(bytes + at + sizeof(len), le32toh(len));
 }
 
-static int compare_names(struct str a, struct str b)
-{
-    int d = memcmp(a.p, b.p, a.len < b.len ? a.len : b.len);
-    return d ? d : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_places(const void *a, const void *b, void *bytes)
 {
-    return compare_names(name_at(bytes, *(const uint32_t *)a),
-                         name_at(bytes, *(const uint32_t *)b));
+    return str_compare(name_at(bytes, *(const uint32_t *)a), name_at(bytes, *(const uint32_t *)b));
 }
 
 static bool is_glob(struct str name)
@@ -127,7 +120,7 @@ static bool allows_literally(const struct grants *g, struct str channel)
     uint32_t low = 0, high = g->n_literals;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int d = compare_names(channel, name_at(g->bytes, g->literals[middle]));
+        int d = str_compare(channel, name_at(g->bytes, g->literals[middle]));
         if (d == 0)
             return true;
         if (d < 0)
@@ -163,7 +156,7 @@ static bool holds(struct str list, struct str wanted)
 
 bool grants_allow_remote(const struct grants *g, struct str remote)
 {
-    return holds(list_of_remotes(g), remote);
+    return holds(grants_remotes(g), remote);
 }
 
 struct str grants_channels(const struct grants *g)
@@ -177,12 +170,12 @@ struct grants *grants_with(struct grants_pool *p, const struct grants *g, struct
     buf_str(&list, list_of_channels(g));
     if (!holds(list_of_channels(g), channel) && list.len + channel.len < GRANTS_BYTES_MAX)
         names_add(&list, channel);
-    struct grants *with = grants_get(p, buf_as_str(&list), list_of_remotes(g));
+    struct grants *with = grants_get(p, buf_as_str(&list), grants_remotes(g));
     buf_fini(&list);
     return with;
 }
 
 struct grants *grants_reloaded(struct grants_pool *p, const struct grants *g, struct str channels)
 {
-    return grants_get(p, channels, list_of_remotes(g));
+    return grants_get(p, channels, grants_remotes(g));
 }

@@ -32,6 +32,7 @@ bool grants_allow(const struct grants *g, struct str channel);
 bool grants_allow_remote(const struct grants *g, struct str remote);
 
 struct str grants_channels(const struct grants *g); /* the list as given */
+struct str grants_remotes(const struct grants *g);  /* the other one */
 
 /* The grants after an add: those of `g` with `channel` at the end unless it is there already, or
  * the list would pass GRANTS_BYTES_MAX: then they stay as they are. */

@@ -7,6 +7,11 @@
 
 /* ---- coming and going ---- */
 
+struct str hub_subscription(const struct hub_socket *s, uint32_t i)
+{
+    return channel_name(s->subs[i].channel);
+}
+
 struct grants_pool *hub_grants_pool(struct hub *h)
 {
     return &h->grants;

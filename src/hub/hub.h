@@ -109,6 +109,9 @@ struct hub_socket *hub_sockets_of(const struct hub *h, struct str app, struct st
 struct str hub_app_of(const struct hub_socket *s);
 struct str hub_user_of(const struct hub_socket *s);
 
+/* The channel of its `i`th subscription, below s->n_subs; in no order. Valid while it lasts. */
+struct str hub_subscription(const struct hub_socket *s, uint32_t i);
+
 struct grants_pool *hub_grants_pool(struct hub *h);
 
 bool hub_is_subscribed(const struct hub_socket *s, struct str channel);
@@ -181,7 +184,29 @@ enum hub_question_kind {
     HUB_CENSUS,           /* of all apps: their sockets and users, as records (census.h) */
     HUB_ENDED,            /* not the hub's to answer: what its host remembers of sockets that have
                            * ended, JSON objects; of the user `channel` alone unless that is "" */
+    HUB_FIND_CHANNELS,    /* those that contain the text `channel`, as records (census.h): of each
+                           * the number of its subscriptions */
+    HUB_FIND_USERS,       /* the same of users, and their sockets */
+    /* Again the host's, JSON objects: the sockets of the app, those of the user `channel`, those
+     * that are subscribed to it, the one with that id; */
+    HUB_SOCKETS,
+    HUB_SOCKETS_OF_USER,
+    HUB_SOCKETS_OF_CHANNEL,
+    HUB_SOCKET,
+    HUB_NODES, /* and what each process, whatever its role, tells of itself: one object */
+    HUB_QUESTIONS
 };
+
+/* Whether the answer is JSON objects, which the host makes. */
+static inline bool hub_is_of_host(enum hub_question_kind kind)
+{
+    return kind == HUB_ENDED || kind >= HUB_SOCKETS;
+}
+/* Whether it is records of names and numbers, to be added up. */
+static inline bool hub_is_census(enum hub_question_kind kind)
+{
+    return kind == HUB_CENSUS || kind == HUB_FIND_CHANNELS || kind == HUB_FIND_USERS;
+}
 
 struct hub_question {
     enum hub_question_kind kind;
@@ -196,7 +221,7 @@ enum { HUB_CURSOR_BEGIN = 0, HUB_CURSOR_END = UINT32_MAX };
  * Nothing is kept in between: names may come and go. One that is there all the time (of a channel's
  * users: by one socket) is in some page, and may be in two. Anonymous users are left out. A socket
  * that is there all the time is in one page of a census, and a page never has more than some
- * thousand. page_bytes is not 0. */
+ * thousand. page_bytes is not 0. A page of HUB_FIND_* looks at some thousand names. */
 uint32_t hub_answer(struct hub *h, const struct hub_question *q, bool hashes, uint32_t cursor,
                     size_t page_bytes, struct buf *out);
 

@@ -34,6 +34,52 @@ static void add_user(void *page, void *item)
     add(page, user_id(item));
 }
 
+/* ---- names with numbers ---- */
+
+enum { FIND_LOOKS = 4096 }; /* names or sockets that a page looks at, about */
+
+struct finding {
+    struct buf *out;
+    struct str text; /* that a name contains */
+    uint32_t n_looks;
+};
+
+static void find(struct finding *f, struct str name, uint32_t n)
+{
+    const struct census_record r = {.app = name, .connections = n};
+    if (str_contains(name, f->text))
+        census_add(f->out, &r);
+    f->n_looks++;
+}
+
+static void find_channel(void *finding, void *item)
+{
+    const struct hub_channel *c = item;
+    if (c->name_len)
+        find(finding, channel_name(c), c->n);
+}
+
+static void find_user(void *finding, void *item)
+{
+    struct finding *f = finding;
+    const struct hub_user *u = item;
+    uint32_t n = 0;
+    for (const struct hub_socket *s = u->sockets; s; s = s->next_of_user)
+        n++;
+    find(f, user_id(u), n);
+    f->n_looks += n;
+}
+
+static uint32_t scan_for(const struct map *m, map_found_fn *found, const struct hub_question *q,
+                         uint32_t cursor, const struct page *p)
+{
+    struct finding f = {.out = p->out, .text = q->channel};
+    do {
+        cursor = map_scan(m, cursor, found, &f);
+    } while (cursor && p->out->len < p->full && f.n_looks < FIND_LOOKS);
+    return cursor ? cursor : HUB_CURSOR_END;
+}
+
 static uint32_t scan(const struct map *m, map_found_fn *found, uint32_t cursor, struct page *p)
 {
     do {
@@ -148,8 +194,11 @@ uint32_t hub_answer(struct hub *h, const struct hub_question *q, bool hashes, ui
     case HUB_USERS_OF_CHANNEL:
         c = table_channel(a, q->channel);
         return c ? scan_subscribers(h, c, cursor, &p) : HUB_CURSOR_END;
-    case HUB_CENSUS:
-    case HUB_ENDED:
+    case HUB_FIND_CHANNELS:
+        return scan_for(&a->channels, find_channel, q, cursor, &p);
+    case HUB_FIND_USERS:
+        return scan_for(&a->users, find_user, q, cursor, &p);
+    default:
         break;
     }
     return HUB_CURSOR_END;

@@ -41,7 +41,7 @@ void net_fini(struct net *n)
 
 /* ---- the queue ---- */
 
-static unsigned queued(const struct conn *c)
+unsigned conn_queued(const struct conn *c)
 {
     return (c->first ? 1 : 0) + (c->rest ? c->rest->n : 0);
 }
@@ -181,7 +181,7 @@ static struct iovec piece_of(const struct blob_range *r)
 
 static unsigned gather(struct conn *c, struct iovec *iov, unsigned max)
 {
-    unsigned n = queued(c);
+    unsigned n = conn_queued(c);
     if (n > max)
         n = max;
     iov[0] = piece_of(&(struct blob_range){c->first, c->first_from, c->first_to});
@@ -266,7 +266,7 @@ static bool over_limit(const struct conn *c, const struct blob_range *r)
     if (c->ops->bounds_itself || !c->first)
         return false; /* a single message over the byte limit may pass when nothing else waits */
     size_t bytes = c->queued_bytes + (size_t)(r->to - r->from);
-    return queued(c) >= c->net->queue_messages_max || bytes > c->net->queue_bytes_max ||
+    return conn_queued(c) >= c->net->queue_messages_max || bytes > c->net->queue_bytes_max ||
            (bytes > NET_SHORT_BYTES && net_is_short(c->net));
 }
 
@@ -582,7 +582,7 @@ static struct conn *first_of(const struct net *n, enum conn_list list)
 /* With many pieces the system call is a small part of the cost. */
 static bool fits_batch(const struct conn *c)
 {
-    return c->first && queued(c) <= URING_IOV && !is_wrapped(c);
+    return c->first && conn_queued(c) <= URING_IOV && !is_wrapped(c);
 }
 
 /* What is left of a slice: connections and bytes. */

@@ -198,6 +198,9 @@ void conn_close(struct conn *c);
  * own on_gone. */
 void conn_move(struct conn *to, struct conn *from, const struct conn_ops *ops);
 
+/* How many blobs wait; their bytes are c->queued_bytes. */
+unsigned conn_queued(const struct conn *c);
+
 /* For how long the kernel has taken nothing although something waits; 0: not stalled. */
 uint32_t conn_stalled_ms(const struct conn *c);
 

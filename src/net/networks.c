@@ -18,6 +18,12 @@ static bool ip_of(const struct sockaddr_storage *a, unsigned char ip[16])
     return a->ss_family == AF_INET;
 }
 
+struct in6_addr networks_ip(const struct sockaddr_storage *address)
+{
+    struct in6_addr ip;
+    return ip_of(address, ip.s6_addr) ? ip : (struct in6_addr){0};
+}
+
 bool networks_read_ip(struct sockaddr_storage *out, struct str text)
 {
     char copy[INET6_ADDRSTRLEN];

@@ -1,6 +1,7 @@
 /* networks.h - lists of networks (CIDR), and client addresses out of headers of trusted proxies. */
 #ifndef NET_NETWORKS_H
 #define NET_NETWORKS_H
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include "base/err.h"
@@ -19,6 +20,9 @@ struct networks {
 /* Adds what a list says: addresses, or networks as ADDRESS/BITS, with commas between them.
  * ERR_PROTO: one of them is neither; ERR_LIMIT: NETWORKS_MAX. */
 enum err networks_add(struct networks *n, struct str list);
+
+/* The address alone, IPv4 as ::ffff:a.b.c.d; all zero when it is none of IP. */
+struct in6_addr networks_ip(const struct sockaddr_storage *address);
 
 /* Of another family than IP: never. */
 bool networks_have(const struct networks *n, const struct sockaddr_storage *address);

@@ -95,7 +95,7 @@ test('good requests are answered as the document says', async () => {
   await withApi(async (server, api, key) => {
     for (const o of api.operations) {
       const what = `${o.method} ${o.path}`;
-      if (o.operationId === 'openSocket') continue;
+      if (['openSocket', 'getSocket', 'events'].includes(o.operationId)) continue; // watch.test.mjs has the last two
       const options = { key: key[o['x-right']] };
       if (!o.requestBody) {
         const reply = await send(server, o, options);
@@ -160,7 +160,7 @@ test('only keys with the right for the app may call the master', async () => {
       await refused('gk_unknown', 401, 'key_unknown');
       for (const other of ['publish', 'query', 'admin'])
         if (other !== right) await refused(key[other], 403, 'key_without_right');
-      if (o.parameters.some((p) => p.name === 'app'))
+      if (o.parameters.some((p) => p.name === 'app' && p.in === 'path'))
         await refused(key.other, 403, 'key_of_other_app');
     }
   });

@@ -82,8 +82,9 @@ static size_t message_max(void *ctx)
     return bus.message_max;
 }
 
-static void sources(void *ctx, struct buf *list, unsigned *n_missing)
+static void sources(void *ctx, enum hub_question_kind kind, struct buf *list, unsigned *n_missing)
 {
+    (void)kind;
     assert_ptr_equal(ctx, &bus);
     for (unsigned i = 0; i < NODES; i++)
         buf_add(list, &(struct bus_source){i, 0}, sizeof(struct bus_source));

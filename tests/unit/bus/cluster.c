@@ -310,7 +310,7 @@ static struct roster roster_of(struct member_rig *r)
 {
     struct buf list = BUF_INIT;
     struct roster roster = {0};
-    r->bus.sources(r->bus.ctx, &list, &roster.n_missing);
+    r->bus.sources(r->bus.ctx, HUB_CHANNELS, &list, &roster.n_missing);
     roster.n = (unsigned)(list.len / sizeof(struct bus_source));
     for (unsigned i = 0; i < roster.n; i++) {
         struct bus_source s;

@@ -36,8 +36,9 @@ static struct loop loop;
 static struct inbox *inbox;
 static struct bus_seat *seat;
 
-static void sources(void *ctx, struct buf *list, unsigned *n_missing)
+static void sources(void *ctx, enum hub_question_kind kind, struct buf *list, unsigned *n_missing)
 {
+    (void)kind;
     assert_ptr_equal(ctx, &backend);
     buf_add(list, backend.sources, backend.n_sources * sizeof(struct bus_source));
     *n_missing = backend.n_unreachable;

@@ -185,7 +185,7 @@ static void asks_one_for_more(void **unused)
     (void)unused;
     struct buf list = BUF_INIT;
     unsigned n_missing = 7;
-    backend.sources(backend.ctx, &list, &n_missing);
+    backend.sources(backend.ctx, HUB_CHANNELS, &list, &n_missing);
     assert_int_equal(backend.node, node.id);
     assert_int_equal(n_missing, 0);
     assert_int_equal(list.len, WORKERS * sizeof(struct bus_source));
@@ -600,7 +600,7 @@ static void takes_as_many_workers_as_masks_have_bits(void **unused)
     struct bus_backend b = node_backend(&large);
     struct bus_question *q = mem_zalloc(sizeof *q);
     atomic_init(&q->refs, 1);
-    b.sources(b.ctx, &list, &n_missing);
+    b.sources(b.ctx, HUB_CHANNELS, &list, &n_missing);
     assert_int_equal(list.len, NODE_WORKERS_MAX * sizeof(struct bus_source));
     buf_fini(&list);
     assert_int_equal(b.ask(b.ctx, q, NULL), ERR_OK);
