@@ -14,6 +14,9 @@ import { upgradeHeaders } from './support/raw.mjs';
 
 const NAME_MAX = 1024;
 
+/** What needs a socket that is there, or does not end: watch.test.mjs asks for these. */
+const watched = ['getSocket', 'events'];
+
 /** A server whose master has a key of each right, and one of another app; and what it says. */
 async function withApi(body, flags = {}) {
   const file = path.join(keys.freshFolder('openapi'), 'keys');
@@ -95,7 +98,7 @@ test('good requests are answered as the document says', async () => {
   await withApi(async (server, api, key) => {
     for (const o of api.operations) {
       const what = `${o.method} ${o.path}`;
-      if (['openSocket', 'getSocket', 'events'].includes(o.operationId)) continue; // watch.test.mjs has the last two
+      if (['openSocket', ...watched].includes(o.operationId)) continue;
       const options = { key: key[o['x-right']] };
       if (!o.requestBody) {
         const reply = await send(server, o, options);
@@ -263,7 +266,7 @@ clusterTest('each role has its own operations', {}, async (cluster) => {
   const [slave] = cluster.slaves;
   const [master] = cluster.masters;
   const api = new Api((await request(slave.slave, 'GET', '/v1/openapi.json')).json());
-  for (const o of api.operations) {
+  for (const o of api.operations.filter(({ operationId: id }) => !watched.includes(id))) {
     const at = pathOf(o, values(o));
     const here = await request(slave.slave, o.method, at);
     const there = await request(master.master, o.method, at);
