@@ -22,6 +22,8 @@ static const struct {
     [HTTP_H_TRANSFER_ENCODING] = NAME("transfer-encoding"),
     [HTTP_H_FORWARDED_FOR] = NAME("x-forwarded-for"),
     [HTTP_H_IDEMPOTENCY_KEY] = NAME("idempotency-key"),
+    [HTTP_H_IF_NONE_MATCH] = NAME("if-none-match"),
+    [HTTP_H_ACCEPT_ENCODING] = NAME("accept-encoding"),
 #undef NAME
 };
 

@@ -10,6 +10,10 @@ const char *http_reason(int status)
         return "OK";
     case 204:
         return "No Content";
+    case 304:
+        return "Not Modified";
+    case 308:
+        return "Permanent Redirect";
     case 400:
         return "Bad Request";
     case 401:
@@ -93,14 +97,17 @@ void http_reply_write(struct buf *out, const struct http_reply *r, double now_s)
     bool streams = r->chunked || r->unbounded;
     if (r->chunked)
         buf_str(out, STR("Transfer-Encoding: chunked\r\n"));
-    if (r->status != 204 && !streams) {
+    /* RFC 9110 section 8.6: 204 has none, and that of a 304 would be the length of what is not
+     * sent. */
+    bool is_bare = r->status == 204 || r->status == 304;
+    if (!is_bare && !streams) {
         buf_str(out, STR("Content-Length: "));
         add_number(out, r->body.len);
         buf_str(out, STR("\r\n"));
     }
     buf_str(out, r->extra);
     buf_str(out, r->keep_alive ? STR("\r\n") : STR("Connection: close\r\n\r\n"));
-    if (!r->head_only && r->status != 204 && !streams)
+    if (!r->head_only && !is_bare && !streams)
         buf_str(out, r->body);
 }
 

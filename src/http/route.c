@@ -23,9 +23,10 @@ static enum err split(struct segments *s, struct str path, struct str prefix)
         more = path.len && memchr(path.p, '/', path.len);
         s->raw[s->n] = str_cut(&path, '/');
         struct str raw = s->raw[s->n++];
-        /* "//", a slash at the end, and dot segments, which some client or proxy on the way
-         * would have resolved (RFC 3986 section 5.2.4): nobody can have meant them as names. */
-        if (!raw.len || str_eq(raw, STR(".")) || str_eq(raw, STR("..")))
+        /* "//" and dot segments, which some client or proxy on the way would have resolved (RFC
+         * 3986 section 5.2.4): nobody can have meant them as names. Nor a slash at the end: that
+         * fits only a pattern that has one. */
+        if ((!raw.len && more) || str_eq(raw, STR(".")) || str_eq(raw, STR("..")))
             return ERR_NOT_FOUND;
     }
     return ERR_OK;
@@ -41,14 +42,16 @@ static bool is_param(struct str piece)
 static bool fits(const char *pattern, const struct segments *s, const struct str *decoded)
 {
     struct str rest = str_of(pattern);
+    bool more = true;
     for (unsigned i = 0; i < s->n; i++) {
-        if (!rest.len)
+        if (!more)
             return false;
+        more = rest.len && memchr(rest.p, '/', rest.len);
         struct str piece = str_cut(&rest, '/');
-        if (!is_param(piece) && !str_eq(piece, decoded[i]))
+        if (is_param(piece) ? !decoded[i].len : !str_eq(piece, decoded[i]))
             return false;
     }
-    return rest.len == 0;
+    return !more;
 }
 
 enum err route_find(struct route_match *m, const struct route *routes, unsigned n,

@@ -10,7 +10,7 @@ enum { ROUTE_SEGMENTS_MAX = 8, ROUTE_PARAMS_MAX = 4 };
 
 struct route {
     enum http_method method; /* HTTP_M_GET also answers HEAD */
-    const char *pattern;     /* "push/{}/{}/{}": literals and {} for any one segment */
+    const char *pattern;     /* "push/{}/{}/{}": literals and {} for any one segment; "ui/" too */
     const void *handler;     /* the caller's */
 };
 

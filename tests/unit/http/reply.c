@@ -78,6 +78,8 @@ static void sends_no_content(void **unused)
     (void)unused;
     expect((struct http_reply){.status = 204, .body = STR("never sent"), .keep_alive = true},
            "HTTP/1.1 204 No Content\r\n" DATE "\r\n");
+    expect((struct http_reply){.status = 304, .body = STR("not either"), .keep_alive = true},
+           "HTTP/1.1 304 Not Modified\r\n" DATE "\r\n");
 }
 
 static void writes_the_date_of_each_second(void **unused)
@@ -118,6 +120,8 @@ static void knows_its_reasons(void **unused)
         {101, "Switching Protocols"},
         {200, "OK"},
         {204, "No Content"},
+        {304, "Not Modified"},
+        {308, "Permanent Redirect"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {404, "Not Found"},

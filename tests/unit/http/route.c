@@ -16,6 +16,9 @@ static const struct route routes[] = {
     {HTTP_M_GET, "{}/online", "online"},
     {HTTP_M_GET, "{}/online/bychannel/{}", "bychannel"},
     {HTTP_M_GET, "{}/{}/{}/{}", "four"},
+    {HTTP_M_GET, "ui", "bare"},
+    {HTTP_M_GET, "ui/", "slashed"},
+    {HTTP_M_GET, "ui/app.js", "file"},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 
@@ -61,6 +64,13 @@ static void finds_routes(void **unused)
     GET("/api/app/online", "online app");
     GET("/api/app/online/bychannel/c", "bychannel app|c");
     GET("/api/a/b/c/d", "four a|b|c|d");
+    /* A slash at the end is another path, where there is one. */
+    GET("/api/ui", "bare");
+    GET("/api/ui/", "slashed");
+    GET("/api/ui/app.js", "file");
+    GET("/api/ui//", "404");
+    GET("/api/ui/app.js/", "404");
+    GET("/api//", "404");
     expect_below("/api", HTTP_M_HEAD, STR("/api/ping"), "ping");
     expect_below("/api", HTTP_M_OPTIONS, STR("/api/auth"), "preflight");
     /* The first that fits: literals stand before what would take them too. */
