@@ -10,6 +10,8 @@
 #include "options.h"
 #include "pages.h"
 
+#define LOG_AREA LOG_SERVER
+
 extern char **environ;
 
 const char *config_command_name(enum config_command command)

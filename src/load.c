@@ -12,6 +12,8 @@
 #include "remote/fetch.h"
 #include "run.h"
 
+#define LOG_AREA LOG_SERVER
+
 enum {
     KEYS_FILE_MAX = 1 << 20,   /* bytes of a file with public keys */
     TLS_FILE_MAX = 256 * 1024, /* of a certificate with its chain, of a private key */

@@ -197,7 +197,9 @@ const struct option options[] = {
     {SERVERS, "core-dumps", "GUSHER_CORE_DUMPS", "off", SWITCH, AT(core_dumps), 0, 0, "on|off",
      "Let the kernel write memory to disk when the process dies: with tokens and keys in it."},
     {SERVERS, "log-level", "GUSHER_LOG_LEVEL", "info", TEXT, AT(log_level), 0, 0,
-     "debug|info|warn|error|silent", "The least that is logged, on standard error."},
+     "LEVEL[,AREA=LEVEL..]",
+     "The least that is logged, on standard error: debug, info, warn, error or silent; and of an "
+     "area (server, http, sockets, limits, bus, remote) something else. PUT /v1/log changes it."},
     {SERVERS, "log-format", "GUSHER_LOG_FORMAT", "text", TEXT, AT(log_format), 0, 0, "text|json",
      "A line for people, or a JSON object a line."},
 

@@ -17,6 +17,8 @@
 #include "privilege.h"
 #include "run.h"
 
+#define LOG_AREA LOG_SERVER
+
 enum {
     MESSAGE_MAX = 16 << 20,      /* of a client, whatever the options say */
     REFRESH_MESSAGE_MIN = 1024,  /* bytes of a gusher.refresh with a small JWT */
@@ -416,15 +418,6 @@ static int serve(struct load *l, struct server_options *o, struct worker_files *
     return code;
 }
 
-static enum log_level level_of(const char *name)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error", "silent"};
-    enum log_level level = LOG_DEBUG;
-    while (level < LOG_SILENT && strcmp(names[level], name) != 0)
-        level++;
-    return level;
-}
-
 static bool add_listens(struct server_options *o, const struct config *c,
                         enum config_command command)
 {
@@ -565,15 +558,19 @@ int run_server(const struct config *c, enum config_command command, const char *
     struct buf slave_prefix = BUF_INIT, master_prefix = BUF_INIT;
     struct load load = {.config = c};
     char why[512];
+    struct log_levels levels = {0};
     int wrong = judge_options(&o, c, command);
     if (wrong)
         return wrong;
+    if (!log_levels_read(&levels, str_of(c->log_level)))
+        return run_fail(EXIT_USAGE, "--log-level (GUSHER_LOG_LEVEL): " LOG_LEVELS_WRONG);
 
     if (!mem_keep_reserve())
         return run_fail(1, "there is no memory to begin with");
     if (!c->core_dumps)
         privilege_forbid_dumps();
-    log_setup(level_of(c->log_level), strcmp(c->log_format, "json") == 0);
+    log_setup(LOG_INFO, strcmp(c->log_format, "json") == 0);
+    log_set_levels(&levels);
     block_signals();
     if (log_start())
         LOG(LOG_WARN, "log_may_block", LOG_CSTR("reason", strerror(errno)));

@@ -2,6 +2,8 @@
 #include <string.h>
 #include "base/log.h"
 
+#define LOG_AREA LOG_HTTP
+
 void api_reply_fini(struct api_reply *r)
 {
     buf_fini(&r->body);
@@ -148,8 +150,10 @@ static enum err find_route(const struct api *a, unsigned roles, const struct htt
 
 static bool refuse_key(struct api_call *c, enum problem why, const char *challenge)
 {
-    LOG(LOG_WARN, "master_refused", LOG_INT("status", problem_status(why)),
-        LOG_CSTR("reason", problem_code(why)),
+    char request[API_REQUEST_ID_MAX];
+    c->api->request_id(c->api->ctx, c->number, request);
+    LOG(LOG_WARN, "master_refused", LOG_CSTR("request", request),
+        LOG_INT("status", problem_status(why)), LOG_CSTR("reason", problem_code(why)),
         LOG_STR("key", c->key ? master_key_name(c->key) : STR_EMPTY),
         LOG_STR("app", c->n_params ? c->params[0] : STR_EMPTY));
     api_problem(c->reply, why);

@@ -24,6 +24,7 @@ enum {
     API_GRANTS_BYTES_MAX = 512 << 10,  /* and the bytes of the parameter, also of an add */
     API_PATTERN_BYTES_MAX = 256 << 20, /* of all messages of a pattern push: its data, */
     API_PATTERN_MESSAGE_BYTES = 256,   /* and this for each channel */
+    API_REQUEST_ID_MAX = 129,          /* bytes, with its NUL */
 };
 
 enum api_role { /* bits: a listener may serve both */
@@ -72,6 +73,10 @@ struct api {
     bool (*is_local)(void *ctx, uint64_t call);
     /* Appends what this process counts (OpenMetrics). */
     void (*metrics)(void *ctx, struct buf *out);
+    /* The id of the request that is being handled, for the log. */
+    void (*request_id)(void *ctx, uint64_t call, char out[API_REQUEST_ID_MAX]);
+    /* What is to be logged in this process (watch.c's note). ERR_PROTO: it is malformed. */
+    enum err (*log)(void *ctx, struct str note);
     /* A ban is in force in this process from now on. ERR_FULL: it is not. */
     enum err (*ban)(void *ctx, struct str note);
     void *ctx;
@@ -144,8 +149,8 @@ api_handler api_kick_socket, api_kick_user, api_kick_app, api_ban_user, api_ban_
     api_unban_user, api_unban_token, api_bans;
 
 /* What the console asks for beside the rest (watch.c). */
-api_handler api_watch, api_nodes, api_find_channels, api_find_users, api_socket, api_sockets,
-    api_sockets_of_user, api_sockets_of_channel;
+api_handler api_put_log, api_watch, api_nodes, api_find_channels, api_find_users, api_socket,
+    api_sockets, api_sockets_of_user, api_sockets_of_channel;
 
 extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[],
     api_moderation_routes[], api_health_routes[], api_v1_slave_routes[], api_v1_master_routes[],

@@ -42,6 +42,7 @@
       "ten "                                                                                       \
       "years.")                                                                                    \
     X(BAN_NAME, 400, "invalid_ban_name", "the name is empty or too long", NULL)                    \
+    X(LOG_LEVELS, 400, "invalid_log_levels", NULL, NULL)                                           \
     X(PARAMETER, 400, "invalid_parameter", NULL, NULL)                                             \
     X(JWT, 400, "invalid_jwt", "data error", "The jwt is malformed, expired or wrongly signed.")   \
     /* limits */                                                                                   \

@@ -3,6 +3,8 @@
 #include "api/body.h"
 #include "base/log.h"
 
+#define LOG_AREA LOG_HTTP
+
 static enum api_outcome on_ping(struct api_call *c)
 {
     api_text(c->reply, 200, "pong");
@@ -186,7 +188,9 @@ static bool is_from_elsewhere(const struct api_call *c)
     struct str origin = c->request->headers[HTTP_H_ORIGIN];
     if (!origins || !origin.p || origins_allow(origins, origin))
         return false;
-    LOG(LOG_WARN, "origin_refused", LOG_STR("origin", origin));
+    char request[API_REQUEST_ID_MAX];
+    c->api->request_id(c->api->ctx, c->number, request);
+    LOG(LOG_WARN, "origin_refused", LOG_CSTR("request", request), LOG_STR("origin", origin));
     return true;
 }
 

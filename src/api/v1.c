@@ -271,6 +271,7 @@ const struct route api_v1_master_routes[] = {
     {HTTP_M_GET, SOCKET, ENTRY(api_socket, MASTER_QUERY)},
     {HTTP_M_GET, USER "/sockets", ENTRY(api_sockets_of_user, MASTER_QUERY)},
     {HTTP_M_GET, CHANNEL "/sockets", ENTRY(api_sockets_of_channel, MASTER_QUERY)},
+    {HTTP_M_PUT, "log", ENTRY(api_put_log, MASTER_ADMIN)},
     {HTTP_M_GET, "nodes", ENTRY(api_nodes, MASTER_QUERY)},
     {HTTP_M_GET, "events", ENTRY(api_watch, MASTER_QUERY)},
     {HTTP_M_GET, "stats", ENTRY(on_stats, MASTER_QUERY)},

@@ -8,7 +8,7 @@
 
 enum { LOG_TEXT_MAX = 512 }; /* bytes of one field; names come from clients */
 
-static enum log_level lowest = LOG_INFO;
+_Atomic uint8_t log_lowest[LOG_AREAS] = {[0 ... LOG_AREAS - 1] = LOG_INFO};
 static bool json_lines;
 
 /* Logging is off every hot path, so one mutex for the budget will do. */
@@ -17,16 +17,88 @@ static int64_t budget_second;
 static unsigned lines_this_second, left_out;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "silent"};
+static const char *const area_names[LOG_AREAS] = {
+    [LOG_SERVER] = "server", [LOG_HTTP] = "http", [LOG_SOCKETS] = "sockets",
+    [LOG_LIMITS] = "limits", [LOG_BUS] = "bus",   [LOG_REMOTE] = "remote"};
 
 void log_setup(enum log_level level, bool as_json)
 {
-    lowest = level;
+    for (unsigned i = 0; i < LOG_AREAS; i++)
+        atomic_store(&log_lowest[i], (uint8_t)level);
     json_lines = as_json;
 }
 
-enum log_level log_level(void)
+/* ---- levels ---- */
+
+static bool find_name(const char *const *names, unsigned n, struct str name, unsigned *out)
 {
-    return lowest;
+    for (unsigned i = 0; i < n; i++) {
+        if (!str_eq(str_of(names[i]), name))
+            continue;
+        *out = i;
+        return true;
+    }
+    return false;
+}
+
+static bool read_level(struct log_levels *l, struct str part)
+{
+    unsigned area = 0, n = LOG_AREAS, level;
+    if (part.len && memchr(part.p, '=', part.len)) {
+        if (!find_name(area_names, LOG_AREAS, str_trim(str_cut(&part, '=')), &area))
+            return false;
+        n = 1;
+    }
+    if (!find_name(level_names, LOG_SILENT + 1, str_trim(part), &level))
+        return false;
+    for (unsigned i = area; i < area + n; i++)
+        l->of[i] = (enum log_level)level;
+    return true;
+}
+
+bool log_levels_read(struct log_levels *out, struct str text)
+{
+    struct log_levels l = *out;
+    do {
+        if (!read_level(&l, str_trim(str_cut(&text, ','))))
+            return false;
+    } while (text.len);
+    *out = l;
+    return true;
+}
+
+static enum log_level most_frequent(const struct log_levels *l)
+{
+    unsigned n[LOG_SILENT + 1] = {0}, best = LOG_INFO;
+    for (unsigned i = 0; i < LOG_AREAS; i++)
+        n[l->of[i]]++;
+    for (unsigned i = 0; i <= LOG_SILENT; i++)
+        best = n[i] > n[best] ? i : best;
+    return (enum log_level)best;
+}
+
+void log_levels_write(struct buf *out, const struct log_levels *l)
+{
+    enum log_level all = most_frequent(l);
+    buf_str(out, str_of(level_names[all]));
+    for (unsigned i = 0; i < LOG_AREAS; i++) {
+        if (l->of[i] != all)
+            buf_printf(out, ",%s=%s", area_names[i], level_names[l->of[i]]);
+    }
+}
+
+void log_set_levels(const struct log_levels *l)
+{
+    for (unsigned i = 0; i < LOG_AREAS; i++)
+        atomic_store(&log_lowest[i], (uint8_t)l->of[i]);
+}
+
+struct log_levels log_levels(void)
+{
+    struct log_levels l;
+    for (unsigned i = 0; i < LOG_AREAS; i++)
+        l.of[i] = (enum log_level)atomic_load(&log_lowest[i]);
+    return l;
 }
 
 /* By a clock that is not stepped. */

@@ -49,6 +49,7 @@ enum bus_note {
     BUS_NOTE_TICKET, /* what a ticket of this node stands for, to all others that hold sockets */
     BUS_NOTE_BAN,    /* who is kept out, to all others */
     BUS_NOTE_DONE,   /* what a publish with a key was answered, to all others that publish */
+    BUS_NOTE_LOG,    /* what is to be logged, to all others */
 };
 
 /* Tells the other nodes by a note (auth/ticket.h, auth/bans.h, api/idempotency.h; copied). Like a

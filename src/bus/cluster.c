@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "bus/cluster_own.h"
 
+#define LOG_AREA LOG_BUS
+
 enum {
     INBOX_LETTERS = 1 << 20,
     /* When the thread finds that it has not run for so long, it has stood still itself. */

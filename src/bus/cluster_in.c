@@ -87,6 +87,8 @@ static enum err take(struct cluster *c, struct str bytes)
         return take_note(c, &w, BUS_NOTE_BAN);
     case WIRE_DONE:
         return take_note(c, &w, BUS_NOTE_DONE);
+    case WIRE_LOG:
+        return take_note(c, &w, BUS_NOTE_LOG);
     default:
         if (w.server.len >= MEMBERS_SERVER_MAX)
             return ERR_PROTO;

@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "bus/cluster_own.h"
 
+#define LOG_AREA LOG_BUS
+
 enum { TAKEN_LOG_MS = 10000 }; /* between two lines of the same trouble */
 
 void cluster_send_to_node(struct cluster *c, uint32_t node, const struct wire *w)

@@ -5,6 +5,8 @@
 #include "base/subject.h"
 #include "bus/cluster_own.h"
 
+#define LOG_AREA LOG_BUS
+
 /* ---- subjects ---- */
 
 void cluster_subject(const struct cluster *c, struct buf *out, const char *part)
@@ -120,7 +122,8 @@ static const struct {
     const char *subject;
 } notes[] = {[BUS_NOTE_TICKET] = {WIRE_TICKET, "t"},
              [BUS_NOTE_BAN] = {WIRE_BAN, "b"},
-             [BUS_NOTE_DONE] = {WIRE_DONE, "d"}};
+             [BUS_NOTE_DONE] = {WIRE_DONE, "d"},
+             [BUS_NOTE_LOG] = {WIRE_LOG, "h"}};
 
 static struct wire note_letter(const struct cluster *c, enum bus_note kind, struct str note)
 {

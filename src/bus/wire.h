@@ -33,6 +33,7 @@ enum wire_kind {
     WIRE_TICKET,    /* to every node that holds sockets: what a ticket stands for, in data */
     WIRE_BAN,       /* to every node, or to one that comes: who is kept out, in data */
     WIRE_DONE,      /* to every node that publishes: what a publish was answered, in data */
+    WIRE_LOG,       /* to every node: what is to be logged, in data */
     WIRE_KINDS
 };
 
@@ -44,7 +45,7 @@ struct wire {
     uint64_t number; /* of the question or fence there */
     /* MSG */
     uint32_t msg_kind;
-    struct str app, target, event, data; /* QUESTION, MORE: app; PART, TICKET, BAN, DONE: data */
+    struct str app, target, event, data; /* QUESTION, MORE: app; PART and notes: data */
     /* QUESTION, MORE */
     uint32_t question_kind, page_bytes;
     bool count_only;

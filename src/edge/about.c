@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 #include "base/json.h"
+#include "base/log.h"
 #include "edge/sums.h"
 
 static void write_process(struct buf *out, struct node *n)
@@ -18,6 +19,10 @@ static void write_process(struct buf *out, struct node *n)
     json_quote(out, str_of(host));
     buf_printf(out, ",\"version\":\"%s\",\"started\":%" PRId64 ",\"workers\":%u,\"bus\":\"%s\"",
                GUSHER_VERSION, n->began_s, n->n_workers, states[bus.state(bus.ctx)]);
+    struct log_levels levels = log_levels();
+    buf_str(out, STR(",\"log\":\""));
+    log_levels_write(out, &levels);
+    buf_char(out, '"');
     int64_t cpu_us = sums_cpu_us();
     buf_printf(out, ",\"resident_bytes\":%" PRIu64 ",\"cpu_seconds\":%" PRId64 ".%06" PRId64,
                sums_resident_bytes(), cpu_us / 1000000, cpu_us % 1000000);

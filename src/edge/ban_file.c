@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define LOG_AREA LOG_SERVER
+
 enum {
     FILE_MAX = 256 << 20,
     WAITING_MAX = 16 << 20, /* bytes that wait for room on the disk */

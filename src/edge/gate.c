@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "net/listener.h"
 
+#define LOG_AREA LOG_LIMITS
+
 enum {
     CLOCK_PER_S = 64000, /* ticks of a connection's clock */
     CLOCK_AHEAD_MAX = 1 << 30,

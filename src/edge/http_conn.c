@@ -1,5 +1,7 @@
 #include "edge/http_conn.h"
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "base/mem.h"
@@ -7,6 +9,8 @@
 #include "edge/events.h"
 #include "edge/scarcity.h"
 #include "edge/ws_conn.h"
+
+#define LOG_AREA LOG_HTTP
 
 enum {
     HTTP_IDLE_MS = 75 * 1000,       /* a backend's pooled connection between requests */
@@ -26,6 +30,8 @@ struct http_conn {
     struct worker *worker;
     struct timer timer;
     uint64_t number;        /* in worker->http_conns: what a late answer is found by */
+    uint64_t request;       /* the number of the one that was read last; 0: none was, */
+    int64_t handled_us;     /* and when it was handled first */
     int64_t began_ms;       /* when the request being read began; 0: none is */
     int64_t idle_by_ms;     /* when a connection that reads no request is closed */
     int64_t again_since_ms; /* the first try of a request that is handled again; 0: none is */
@@ -83,23 +89,79 @@ static void finish(struct http_conn *h)
 
 /* ---- replies ---- */
 
-static void count_reply(struct http_conn *h, const struct api_reply *r)
+static void begin_request(struct http_conn *h)
+{
+    h->request = ++h->worker->n_requests;
+    h->handled_us = h->worker->loop.now_us;
+}
+
+/* 1 to 128 visible characters: as it may stand in a log and in a header. */
+static bool is_request_id(struct str id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        if (id.p[i] <= ' ' || id.p[i] > '~')
+            return false;
+    }
+    return id.len && id.len < API_REQUEST_ID_MAX;
+}
+
+static void write_request_id(const struct http_conn *h, char out[API_REQUEST_ID_MAX])
+{
+    struct str given = h->parser.request.headers[HTTP_H_REQUEST_ID];
+    if (given.p && is_request_id(given))
+        snprintf(out, API_REQUEST_ID_MAX, "%.*s", (int)given.len, given.p);
+    else
+        snprintf(out, API_REQUEST_ID_MAX, "%08" PRIx32 "-%u-%" PRIx64, h->worker->node->id,
+                 h->worker->index, h->request);
+}
+
+void http_conn_request_id(struct worker *w, uint64_t number, char out[API_REQUEST_ID_MAX])
+{
+    const struct http_conn *h = slots_get(&w->http_conns, number);
+    out[0] = 0;
+    if (h)
+        write_request_id(h, out);
+}
+
+/* A query may have a token in it: the path alone is told. */
+static void log_reply(const struct http_conn *h, const struct api_reply *r)
+{
+    char id[API_REQUEST_ID_MAX];
+    if (!log_is_on(LOG_HTTP, LOG_DEBUG))
+        return;
+    write_request_id(h, id);
+    LOG(LOG_DEBUG, "request", LOG_CSTR("request", id),
+        LOG_CSTR("method", http_method_name(h->parser.request.method)),
+        LOG_STR("path", http_parser_path(&h->parser)), LOG_INT("status", r->status),
+        LOG_INT("us", loop_clock_us() - h->handled_us));
+}
+
+/* Counts and logs it. Whoever asks about a refusal, or has an id of his own for the request, is
+ * told which one it was: the id is written to `id` then, else "". */
+static void note_reply(const struct http_conn *h, const struct api_reply *r,
+                       char id[API_REQUEST_ID_MAX])
 {
     assert((unsigned)r->status < WORKER_STATUSES);
     counter_add(&h->worker->stats.replies[r->status], 1);
+    log_reply(h, r);
+    id[0] = 0;
+    if (r->status >= 400 || h->parser.request.headers[HTTP_H_REQUEST_ID].p)
+        write_request_id(h, id);
 }
 
 static void send_reply(struct http_conn *h, const struct api_reply *r, bool head_only,
                        bool keep_alive)
 {
     struct buf *out = worker_scratch(h->worker);
+    char id[API_REQUEST_ID_MAX];
+    note_reply(h, r, id);
     const struct http_reply reply = {.status = r->status,
                                      .type = r->type,
                                      .body = buf_as_str(&r->body),
                                      .extra = buf_as_str(&r->extra),
+                                     .request_id = id,
                                      .keep_alive = keep_alive,
                                      .head_only = head_only};
-    count_reply(h, r);
     http_reply_write(out, &reply, h->worker->loop.now_s);
     conn_send_bytes(&h->conn, buf_as_str(out)); /* never full: see must_wait */
     if (!keep_alive)
@@ -135,6 +197,7 @@ static void turn_away_at_gate(struct http_conn *h)
 static void refuse(struct http_conn *h, int status)
 {
     struct api_reply r = reply_begin(h);
+    begin_request(h);
     if (h->turn_away && status != 408) {
         turn_away_at_gate(h);
         return;
@@ -197,7 +260,9 @@ static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size
         h->is_counted = false; /* the WebSocket is, in its place */
         if (h->conn.paused)    /* it has waited, and the WebSocket is to be read */
             conn_resume(&h->conn);
-        ws_conn_open(h->worker, &h->conn, h->visitor, claims, r->headers[HTTP_H_WS_KEY],
+        char id[API_REQUEST_ID_MAX];
+        write_request_id(h, id);
+        ws_conn_open(h->worker, &h->conn, h->visitor, str_of(id), claims, r->headers[HTTP_H_WS_KEY],
                      r->headers[HTTP_H_WS_EXTENSIONS], rest, rest_len);
         return;
     }
@@ -243,6 +308,8 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
      * behind the request would be frames. */
     bool keep_alive = r->keep_alive && !r->wants_websocket;
 
+    if (!h->again_since_ms)
+        begin_request(h);
     if (h->turn_away) {
         turn_away_at_gate(h);
         return false;
@@ -281,6 +348,8 @@ static bool refuses_head(struct http_conn *h)
 {
     const struct http_request *r = http_parser_head(&h->parser);
     struct api_reply reply = {0};
+    if (r)
+        begin_request(h);
     bool refused =
         r && !h->turn_away && api_refuses_head(&h->worker->api, h->roles, r, h->number, &reply);
     if (refused)
@@ -548,15 +617,17 @@ void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply 
 
 static void begin_stream(struct http_conn *h, const struct api_reply *r, struct buf *out)
 {
+    char id[API_REQUEST_ID_MAX];
+    note_reply(h, r, id);
     h->keep_alive = stays(h, r, h->keep_alive) && !h->is_http_1_0;
     const struct http_reply reply = {.status = r->status,
                                      .type = r->type,
                                      .extra = buf_as_str(&r->extra),
+                                     .request_id = id,
                                      .keep_alive = h->keep_alive,
                                      .chunked = !h->is_http_1_0,
                                      .unbounded = h->is_http_1_0,
                                      .head_only = h->head_only};
-    count_reply(h, r);
     http_reply_write(out, &reply, h->worker->loop.now_s);
 }
 

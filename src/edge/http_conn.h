@@ -18,6 +18,9 @@ void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply 
 /* One more handshake of whoever makes call `number`, see struct api. */
 uint32_t http_conn_handshake(struct worker *w, uint64_t number);
 
+/* Of the request that is being handled: what it said itself in X-Request-Id, or one of ours. */
+void http_conn_request_id(struct worker *w, uint64_t number, char out[API_REQUEST_ID_MAX]);
+
 bool http_conn_is_local(struct worker *w, uint64_t number);
 
 /* A piece of a long one, see struct api. */

@@ -1,9 +1,13 @@
 #include "edge/node.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 #include "base/log.h"
 #include "base/mem.h"
+
+#define LOG_AREA LOG_SERVER
 
 enum err node_init(struct node *n, unsigned n_workers)
 {
@@ -287,11 +291,34 @@ enum err node_take_ban(struct node *n, struct str note)
     return e == ERR_EXPIRED ? ERR_OK : e;
 }
 
+/* ---- the log ---- */
+
+/* "[NODE] LEVELS": without a node to all of them. */
+enum err node_take_log(struct node *n, struct str note)
+{
+    struct log_levels levels = log_levels();
+    struct str of = str_cut(&note, ' ');
+    char id[16];
+    if (!log_levels_read(&levels, note))
+        return ERR_PROTO;
+    snprintf(id, sizeof(id), "%08" PRIx32, n->id);
+    if (of.len && !str_eq(of, str_of(id)))
+        return ERR_OK;
+    log_set_levels(&levels);
+    struct buf text = BUF_INIT;
+    log_levels_write(&text, &levels);
+    LOG(LOG_INFO, "log_levels", LOG_STR("levels", buf_as_str(&text)));
+    buf_fini(&text);
+    return ERR_OK;
+}
+
 static enum err on_note(void *ctx, enum bus_note kind, struct str note)
 {
-    const struct node *n = ctx;
+    struct node *n = ctx;
     if (kind == BUS_NOTE_TICKET)
-        return take_ticket(ctx, note);
+        return take_ticket(n, note);
+    if (kind == BUS_NOTE_LOG)
+        return node_take_log(n, note);
     if (kind == BUS_NOTE_DONE)
         return n->stores.idempotency
                    ? idempotency_take_note(n->stores.idempotency, note, loop_clock_ms())

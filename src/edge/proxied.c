@@ -7,6 +7,8 @@
 #include "edge/door.h"
 #include "net/proxy_header.h"
 
+#define LOG_AREA LOG_HTTP
+
 struct proxied {
     struct io io;
     struct timer timer;

@@ -11,6 +11,8 @@
 #include "net/descriptors.h"
 #include "net/loop.h"
 
+#define LOG_AREA LOG_SERVER
+
 struct scarcity {
     struct scarcity_options o;
     pthread_t thread;

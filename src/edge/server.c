@@ -8,6 +8,8 @@
 #include "edge/scarcity.h"
 #include "net/descriptors.h"
 
+#define LOG_AREA LOG_SERVER
+
 struct server {
     struct worker_options worker_options;
     struct node node;

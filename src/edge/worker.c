@@ -16,6 +16,8 @@
 #include "edge/ws_conn.h"
 #include "ws/deflate.h"
 
+#define LOG_AREA LOG_SERVER
+
 enum {
     FAREWELLS_OVER_MS = 24 * 3600 * 1000,
     WORKER_SCRATCH_KEEP = 256 * 1024, /* bytes of scratch memory that stay between uses */
@@ -317,6 +319,17 @@ static enum err on_ban(void *ctx, struct str note)
     return node_take_ban(w->node, note);
 }
 
+static enum err on_log(void *ctx, struct str note)
+{
+    struct worker *w = ctx;
+    return node_take_log(w->node, note);
+}
+
+static void on_request_id(void *ctx, uint64_t call, char out[API_REQUEST_ID_MAX])
+{
+    http_conn_request_id(ctx, call, out);
+}
+
 static const char *trouble(void *ctx)
 {
     struct worker *w = ctx;
@@ -430,6 +443,8 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
                           .watch = on_watch,
                           .metrics = on_metrics,
                           .ban = on_ban,
+                          .log = on_log,
+                          .request_id = on_request_id,
                           .trouble = trouble,
                           .ctx = w};
     w->tls = files->tls ? tls_context_ref(files->tls) : NULL;

@@ -86,6 +86,7 @@ struct worker {
     struct interest_counts *interest;
     struct buf scratch; /* for whatever is being written; kept small */
     unsigned n_conns;
+    uint64_t n_requests;                  /* so far: each has a number */
     struct worker_stats stats;            /* for any thread */
     int64_t came_us[WORKER_WRITES_NOTED]; /* of messages that are not written to all yet */
     unsigned n_came;

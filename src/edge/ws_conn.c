@@ -300,7 +300,20 @@ static const struct conn_ops ops = {.read_max = CONN_READ_STRANGER,
                                     .on_drained = on_drained,
                                     .on_gone = on_gone};
 
-void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor,
+static void log_opened(const struct ws_conn *s, const struct claims *claims, struct str request)
+{
+    const struct worker *w = ws_worker(s);
+    char id[HUB_SOCKET_ID_LEN], address[ADDRESSES_TEXT];
+    if (!log_is_on(LOG_SOCKETS, LOG_DEBUG))
+        return;
+    hub_socket_id(w->hub, &s->socket, id);
+    addresses_write(&w->addresses, s->socket.number, s->conn.io.fd, address);
+    LOG(LOG_DEBUG, "socket_opened", LOG_STR("socket", str_make(id, sizeof(id))),
+        LOG_STR("request", request), LOG_STR("app", claims->app_key),
+        LOG_STR("user", claims->user_id), LOG_CSTR("address", address));
+}
+
+void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor, struct str request,
                   struct claims *claims, struct str key, struct str offers, char *rest,
                   size_t rest_len)
 {
@@ -319,6 +332,7 @@ void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor,
     addresses_set(&w->addresses, s->socket.number, visitor.came_by_proxy ? &visitor.ip : NULL);
     s->joined = true;
     s->socket.since_s = (uint32_t)w->loop.now_s;
+    log_opened(s, claims, request);
     ws_token_begins(s, claims);
     claims_unref(claims);
     ws_set_timer(s);

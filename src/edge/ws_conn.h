@@ -4,10 +4,11 @@
 #include "edge/worker.h"
 
 /* The connection behind `from` becomes a WebSocket for `claims` (a reference is taken over), which
- * leaves the gate for `visitor` and the claims' user when it ends; `key` is what the client sent as
+ * leaves the gate for `visitor` and the claims' user when it ends; `request` is the id of the
+ * handshake, for the log; `key` is what the client sent as
  * Sec-WebSocket-Key, `offers` as Sec-WebSocket-Extensions, `rest` what it sent after the handshake.
  */
-void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor,
+void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor, struct str request,
                   struct claims *claims, struct str key, struct str offers, char *rest,
                   size_t rest_len);
 

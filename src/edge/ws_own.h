@@ -10,6 +10,8 @@
 #include "ws/frame.h"
 #include "ws/handshake.h"
 
+#define LOG_AREA LOG_SOCKETS
+
 struct ws_conn {
     struct conn conn;
     struct hub_socket socket;

@@ -24,6 +24,7 @@ static const struct {
     [HTTP_H_IDEMPOTENCY_KEY] = NAME("idempotency-key"),
     [HTTP_H_IF_NONE_MATCH] = NAME("if-none-match"),
     [HTTP_H_ACCEPT_ENCODING] = NAME("accept-encoding"),
+    [HTTP_H_REQUEST_ID] = NAME("x-request-id"),
 #undef NAME
 };
 
@@ -289,6 +290,15 @@ static const llhttp_settings_t settings = {
     .on_body = on_body,
     .on_message_complete = on_message_complete,
 };
+
+const char *http_method_name(enum http_method m)
+{
+    static const char *const names[] = {
+        [HTTP_M_OTHER] = "OTHER",  [HTTP_M_GET] = "GET",         [HTTP_M_HEAD] = "HEAD",
+        [HTTP_M_POST] = "POST",    [HTTP_M_OPTIONS] = "OPTIONS", [HTTP_M_PUT] = "PUT",
+        [HTTP_M_DELETE] = "DELETE"};
+    return names[m];
+}
 
 void http_parser_init(struct http_parser *p, size_t body_max, size_t headers_max)
 {

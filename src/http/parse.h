@@ -45,6 +45,7 @@ enum http_header {
     HTTP_H_IDEMPOTENCY_KEY,
     HTTP_H_IF_NONE_MATCH,
     HTTP_H_ACCEPT_ENCODING,
+    HTTP_H_REQUEST_ID,
     HTTP_H_N
 };
 
@@ -87,6 +88,9 @@ void http_parser_fini(struct http_parser *p);
  * connection can only be answered and closed: *status has the HTTP status (400, 413, 414, 431,
  * 501, 505). */
 enum err http_parse(struct http_parser *p, const char *data, size_t len, size_t *used, int *status);
+
+/* "GET"; what is known by no name is "OTHER". */
+const char *http_method_name(enum http_method m);
 
 /* The path of the request that is being read, or was refused, as far as it has come. */
 struct str http_parser_path(const struct http_parser *p);

@@ -106,6 +106,11 @@ void http_reply_write(struct buf *out, const struct http_reply *r, double now_s)
         buf_str(out, STR("\r\n"));
     }
     buf_str(out, r->extra);
+    if (r->request_id && r->request_id[0]) {
+        buf_str(out, STR("X-Request-Id: "));
+        buf_str(out, str_of(r->request_id));
+        buf_str(out, STR("\r\n"));
+    }
     buf_str(out, r->keep_alive ? STR("\r\n") : STR("Connection: close\r\n\r\n"));
     if (!r->head_only && !is_bare && !streams)
         buf_str(out, r->body);

@@ -12,7 +12,8 @@ struct http_reply {
     int status;
     const char *type; /* Content-Type; NULL: none */
     struct str body;
-    struct str extra; /* further header lines, each ending in CRLF */
+    struct str extra;       /* further header lines, each ending in CRLF */
+    const char *request_id; /* NULL or "": it is not told */
     bool keep_alive;
     bool chunked;   /* the body is to come by http_chunk_write; `body` is not sent */
     bool unbounded; /* the same without chunks (HTTP/1.0): the connection's end is the body's */

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define LOG_AREA LOG_HTTP
+
 enum err address_parse(struct address *out, const char *text)
 {
     const char *colon = strrchr(text, ':');

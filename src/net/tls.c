@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "net/tls_tickets.h"
 
+#define LOG_AREA LOG_HTTP
+
 /* What TLS 1.2 may use: forward secrecy and authenticated encryption (RFC 9325 section 4.2). */
 #define TLS_12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 

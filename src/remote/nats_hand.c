@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#define LOG_AREA LOG_REMOTE
+
 enum {
     PING_MS = 10000,
     CLOSE_WAIT_MS = 5000, /* for callbacks under way; beyond that the memory is left to them */

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "remote/backend.h"
 
+#define LOG_AREA LOG_REMOTE
+
 enum { COMPLAINT_MS = 1000, AWAY_MS = 30000, JOB_COST = 64 };
 
 void remote_finish(struct remote_sink *s, struct remote_job *job, enum err e)

@@ -189,6 +189,12 @@ static bool is_local(void *ctx, uint64_t call)
     return is_from_here;
 }
 
+static void write_request_id(void *ctx, uint64_t call, char out[API_REQUEST_ID_MAX])
+{
+    assert_ptr_equal(ctx, &answered);
+    snprintf(out, API_REQUEST_ID_MAX, "request-%u", (unsigned)call);
+}
+
 static void write_metrics(void *ctx, struct buf *out)
 {
     assert_ptr_equal(ctx, &answered);
@@ -270,6 +276,7 @@ static int set_up(void **unused)
     api.ban = take_ban;
     api.handshake = handshake;
     api.is_local = is_local;
+    api.request_id = write_request_id;
     api.metrics = write_metrics;
     n_banned = 0;
     wait_ms = 0;

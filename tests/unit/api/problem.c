@@ -26,7 +26,7 @@ static void are_told_in_full(void **unused)
         bool has_own_text = p == PROBLEM_WRONG_TYPE || p == PROBLEM_MISSING_MEMBER ||
                             p == PROBLEM_DUPLICATE_MEMBER || p == PROBLEM_EMPTY_MEMBER ||
                             p == PROBLEM_NAME_TOO_LONG || p == PROBLEM_DATA_TOO_LONG ||
-                            p == PROBLEM_PARAMETER;
+                            p == PROBLEM_PARAMETER || p == PROBLEM_LOG_LEVELS;
         if (has_own_text)
             api_problem_at(&r, p, STR("something is \"wrong\"\n"), STR("/a/\"b"));
         else

@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define LOG_AREA LOG_SERVER
+
 /* ---- standard error, caught ---- */
 
 static int caught_fd, real_stderr;
@@ -181,12 +183,51 @@ static void leaves_out_low_levels(void **unused)
     static const enum log_level levels[] = {LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR};
     for (int lowest = LOG_DEBUG; lowest <= LOG_SILENT; lowest++) {
         log_setup((enum log_level)lowest, false);
-        assert_int_equal(log_level(), lowest);
+        for (unsigned area = 0; area < LOG_AREAS; area++) {
+            assert_int_equal(log_levels().of[area], lowest);
+            assert_true(log_is_on((enum log_area)area, (enum log_level)lowest));
+            assert_true(!lowest || !log_is_on((enum log_area)area, (enum log_level)(lowest - 1)));
+        }
         catch_stderr();
         for (unsigned i = 0; i < 4; i++)
             LOG(levels[i], "e");
         release_stderr();
         assert_int_equal(count_lines(), LOG_SILENT - lowest);
+    }
+}
+
+static void has_a_level_for_each_area(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *text, *same; /* NULL: refused */
+    } cases[] = {
+        {"debug", "debug"},
+        {"silent", "silent"},
+        {"warn,bus=debug", "warn,bus=debug"},
+        {" warn , bus = debug ", "warn,bus=debug"},
+        {"bus=debug", "info,bus=debug"},
+        {"bus=debug,warn", "warn"},
+        {"debug,server=warn,http=warn,sockets=warn,limits=warn,remote=warn", "warn,bus=debug"},
+        {"", NULL},
+        {"bus", NULL},
+        {"bus=", NULL},
+        {"=debug", NULL},
+        {"bus=debug=info", NULL},
+        {"Debug", NULL},
+        {"cars=debug", NULL},
+        {"info,,bus=debug", NULL}};
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct log_levels l;
+        struct buf text = BUF_INIT;
+        for (unsigned area = 0; area < LOG_AREAS; area++)
+            l.of[area] = LOG_INFO;
+        assert_int_equal(log_levels_read(&l, str_of(cases[i].text)), cases[i].same != NULL);
+        log_levels_write(&text, &l);
+        assert_true(str_eq(buf_as_str(&text), str_of(cases[i].same ? cases[i].same : "info")));
+        log_set_levels(&l);
+        assert_int_equal(log_is_on(LOG_BUS, LOG_DEBUG), l.of[LOG_BUS] == LOG_DEBUG);
+        buf_fini(&text);
     }
 }
 
@@ -261,6 +302,7 @@ int main(void)
         cmocka_unit_test_teardown(writes_one_line_whatever_the_field, tear_down),
         cmocka_unit_test_teardown(cuts_long_fields, tear_down),
         cmocka_unit_test_teardown(leaves_out_low_levels, tear_down),
+        cmocka_unit_test_teardown(has_a_level_for_each_area, tear_down),
         cmocka_unit_test_teardown(keeps_to_its_budget, tear_down),
         cmocka_unit_test_teardown(writes_whole_lines_from_any_thread, tear_down),
     };

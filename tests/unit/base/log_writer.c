@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define LOG_AREA LOG_SERVER
+
 enum { DEADLINE_MS = 20000 };
 
 /* Each test has a process of its own, as a writer is started once: body() runs there, its standard

@@ -162,6 +162,10 @@ static const struct golden *goldens(unsigned *n)
          "47010d"
          "01000000080000000000000008"
          "080000000661206e6f7465"},
+        {{.kind = WIRE_LOG, .node = 8, .data = STR("a note")},
+         "47010e"
+         "01000000080000000000000008"
+         "080000000661206e6f7465"},
     };
     *n = sizeof all / sizeof *all;
     assert_in_range(*n, 1, 20);
