@@ -1,12 +1,9 @@
-#include "edge/http_conn.h"
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <unistd.h>
-#include "base/log.h"
 #include "base/mem.h"
 #include "edge/door.h"
 #include "edge/events.h"
+#include "edge/http_own.h"
 #include "edge/scarcity.h"
 #include "edge/ws_conn.h"
 
@@ -15,7 +12,6 @@
 enum {
     HTTP_IDLE_MS = 75 * 1000,       /* a backend's pooled connection between requests */
     HTTP_IDLE_SLAVE_MS = 15 * 1000, /* a browser's */
-    HTTP_STREAM_BYTES = 256 << 10,  /* of a streamed reply waiting, before more of it is made */
     HTTP_AGAIN_MS = 16,          /* between two tries of a request whose answer is not known yet */
     HTTP_REST_MS = 1,            /* between a handshake and what came behind it */
     HTTP_RESTS_US = 15000,       /* of a turn, after which those who rest go on with resting */
@@ -25,39 +21,12 @@ enum {
     HTTP_TURNED_AWAY_MAX = 256,
 };
 
-struct http_conn {
-    struct conn conn;
-    struct worker *worker;
-    struct timer timer;
-    uint64_t number;        /* in worker->http_conns: what a late answer is found by */
-    uint64_t request;       /* the number of the one that was read last; 0: none was, */
-    int64_t handled_us;     /* and when it was handled first */
-    int64_t began_ms;       /* when the request being read began; 0: none is */
-    int64_t idle_by_ms;     /* when a connection that reads no request is closed */
-    int64_t again_since_ms; /* the first try of a request that is handled again; 0: none is */
-    unsigned roles;
-    struct visitor visitor;
-    bool is_from_here;  /* this machine */
-    bool is_counted;    /* at the gate; if not: */
-    uint16_t turn_away; /* the status with which it is refused */
-    /* For a late answer, or to be handled again: nothing else is read meanwhile. */
-    bool waiting;
-    bool head_only, keep_alive, is_http_1_0; /* of the request that waits */
-    bool rests;                              /* behind a handshake, until the timer */
-    bool draining;                           /* the next reply is the last */
-    bool is_guest;     /* the first is, and no socket becomes of it (door.h) */
-    uint64_t question; /* goes on when the peer has taken what is queued; 0: none does */
-    struct http_parser parser;
-    struct buf stash; /* input that came after a request that waits */
-};
-
 static struct http_conn *self(struct conn *c)
 {
     return container_of(c, struct http_conn, conn);
 }
 
-/* One timer, set for whatever comes first: the connection's state says what that is. */
-static void rearm(struct http_conn *h)
+void http_rearm(struct http_conn *h)
 {
     const struct worker_options *o = h->worker->options;
     int64_t now = h->worker->loop.now_ms, due;
@@ -81,135 +50,10 @@ static void rearm(struct http_conn *h)
         timer_stop(&h->worker->loop.timers, &h->timer);
 }
 
-static void finish(struct http_conn *h)
+void http_finish(struct http_conn *h)
 {
     conn_finish(&h->conn);
-    rearm(h);
-}
-
-/* ---- replies ---- */
-
-static void begin_request(struct http_conn *h)
-{
-    h->request = ++h->worker->n_requests;
-    h->handled_us = h->worker->loop.now_us;
-}
-
-/* 1 to 128 visible characters: as it may stand in a log and in a header. */
-static bool is_request_id(struct str id)
-{
-    for (size_t i = 0; i < id.len; i++) {
-        if (id.p[i] <= ' ' || id.p[i] > '~')
-            return false;
-    }
-    return id.len && id.len < API_REQUEST_ID_MAX;
-}
-
-static void write_request_id(const struct http_conn *h, char out[API_REQUEST_ID_MAX])
-{
-    struct str given = h->parser.request.headers[HTTP_H_REQUEST_ID];
-    if (given.p && is_request_id(given))
-        snprintf(out, API_REQUEST_ID_MAX, "%.*s", (int)given.len, given.p);
-    else
-        snprintf(out, API_REQUEST_ID_MAX, "%08" PRIx32 "-%u-%" PRIx64, h->worker->node->id,
-                 h->worker->index, h->request);
-}
-
-void http_conn_request_id(struct worker *w, uint64_t number, char out[API_REQUEST_ID_MAX])
-{
-    const struct http_conn *h = slots_get(&w->http_conns, number);
-    out[0] = 0;
-    if (h)
-        write_request_id(h, out);
-}
-
-/* A query may have a token in it: the path alone is told. */
-static void log_reply(const struct http_conn *h, const struct api_reply *r)
-{
-    char id[API_REQUEST_ID_MAX];
-    if (!log_is_on(LOG_HTTP, LOG_DEBUG))
-        return;
-    write_request_id(h, id);
-    LOG(LOG_DEBUG, "request", LOG_CSTR("request", id),
-        LOG_CSTR("method", http_method_name(h->parser.request.method)),
-        LOG_STR("path", http_parser_path(&h->parser)), LOG_INT("status", r->status),
-        LOG_INT("us", loop_clock_us() - h->handled_us));
-}
-
-/* Counts and logs it. Whoever asks about a refusal, or has an id of his own for the request, is
- * told which one it was: the id is written to `id` then, else "". */
-static void note_reply(const struct http_conn *h, const struct api_reply *r,
-                       char id[API_REQUEST_ID_MAX])
-{
-    assert((unsigned)r->status < WORKER_STATUSES);
-    counter_add(&h->worker->stats.replies[r->status], 1);
-    log_reply(h, r);
-    id[0] = 0;
-    if (r->status >= 400 || h->parser.request.headers[HTTP_H_REQUEST_ID].p)
-        write_request_id(h, id);
-}
-
-static void send_reply(struct http_conn *h, const struct api_reply *r, bool head_only,
-                       bool keep_alive)
-{
-    struct buf *out = worker_scratch(h->worker);
-    char id[API_REQUEST_ID_MAX];
-    note_reply(h, r, id);
-    const struct http_reply reply = {.status = r->status,
-                                     .type = r->type,
-                                     .body = buf_as_str(&r->body),
-                                     .extra = buf_as_str(&r->extra),
-                                     .request_id = id,
-                                     .keep_alive = keep_alive,
-                                     .head_only = head_only};
-    http_reply_write(out, &reply, h->worker->loop.now_s);
-    conn_send_bytes(&h->conn, buf_as_str(out)); /* never full: see must_wait */
-    if (!keep_alive)
-        finish(h);
-}
-
-/* In the words of the API that is being asked, as far as that is known. */
-static struct api_reply reply_begin(const struct http_conn *h)
-{
-    return (struct api_reply){.has_problems = api_has_problems(http_parser_path(&h->parser))};
-}
-
-/* Too many connections; `retry_s` is when there may be fewer. */
-static void turn_away(struct http_conn *h, enum problem p, const char *why, unsigned retry_s)
-{
-    struct api_reply r = reply_begin(h);
-    api_problem_at(&r, p, str_of(why), STR_EMPTY);
-    buf_printf(&r.extra, "Retry-After: %u\r\nX-Content-Type-Options: nosniff\r\n", retry_s);
-    send_reply(h, &r, false, false);
-    api_reply_fini(&r);
-}
-
-static void turn_away_at_gate(struct http_conn *h)
-{
-    if (h->turn_away == 503)
-        turn_away(h, PROBLEM_SERVER_FULL, "too many connections, try again\n", GATE_RETRY_FULL_S);
-    else
-        turn_away(h, PROBLEM_TOO_MANY_CONNECTIONS, "too many connections from your address\n",
-                  GATE_RETRY_COUNT_S);
-}
-
-/* The request cannot be read any further: answer and end. */
-static void refuse(struct http_conn *h, int status)
-{
-    struct api_reply r = reply_begin(h);
-    begin_request(h);
-    if (h->turn_away && status != 408) {
-        turn_away_at_gate(h);
-        return;
-    }
-    api_problem_of_status(&r, status);
-    send_reply(h, &r, false, false);
-    api_reply_fini(&r);
-}
-
-static bool stays(const struct http_conn *h, const struct api_reply *r, bool keep_alive)
-{
-    return keep_alive && !r->close && !h->draining && !h->is_guest;
+    http_rearm(h);
 }
 
 /* ---- upgrades ---- */
@@ -235,14 +79,14 @@ static bool may_stay(struct http_conn *h, const struct claims *claims)
     struct gate *g = h->worker->node->stores.gate;
     struct visitor v = visitor_of(h);
     if (h->visitor.is_proxy && gate_become(g, v)) {
-        turn_away(h, PROBLEM_TOO_MANY_CONNECTIONS, "too many connections from your address\n",
-                  GATE_RETRY_COUNT_S);
+        http_turn_away(h, PROBLEM_TOO_MANY_CONNECTIONS, "too many connections from your address\n",
+                       GATE_RETRY_COUNT_S);
         return false;
     }
     h->visitor = v;
     const char *why = gate_socket_came(g, claims->app_key, claims->user_id);
     if (why)
-        turn_away(h, PROBLEM_TOO_MANY_CONNECTIONS, why, GATE_RETRY_COUNT_S);
+        http_turn_away(h, PROBLEM_TOO_MANY_CONNECTIONS, why, GATE_RETRY_COUNT_S);
     return !why;
 }
 
@@ -261,13 +105,13 @@ static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size
         if (h->conn.paused)    /* it has waited, and the WebSocket is to be read */
             conn_resume(&h->conn);
         char id[API_REQUEST_ID_MAX];
-        write_request_id(h, id);
+        http_write_request_id(h, id);
         ws_conn_open(h->worker, &h->conn, h->visitor, str_of(id), claims, r->headers[HTTP_H_WS_KEY],
                      r->headers[HTTP_H_WS_EXTENSIONS], rest, rest_len);
         return;
     }
     claims_unref(claims);
-    struct api_reply reply = reply_begin(h);
+    struct api_reply reply = http_reply_begin(h);
     if (h->draining) {
         api_problem(&reply, PROBLEM_SHUTTING_DOWN);
     } else if (is_websocket(r) && version.len) {
@@ -277,7 +121,7 @@ static void upgrade(struct http_conn *h, struct claims *claims, char *rest, size
         api_problem(&reply, PROBLEM_NOT_A_WEBSOCKET);
     }
     buf_str(&reply.extra, STR("X-Content-Type-Options: nosniff\r\nSec-WebSocket-Version: 13\r\n"));
-    send_reply(h, &reply, r->method == HTTP_M_HEAD, false);
+    http_send_reply(h, &reply, r->method == HTTP_M_HEAD, false);
     api_reply_fini(&reply);
 }
 
@@ -309,9 +153,9 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
     bool keep_alive = r->keep_alive && !r->wants_websocket;
 
     if (!h->again_since_ms)
-        begin_request(h);
+        http_begin_request(h);
     if (h->turn_away) {
-        turn_away_at_gate(h);
+        http_turn_away_at_gate(h);
         return false;
     }
     h->waiting = false;
@@ -323,7 +167,7 @@ static bool handle(struct http_conn *h, char *rest, size_t rest_len)
             break;
         /* fall through */
     case API_DONE:
-        send_reply(h, &reply, head_only, stays(h, &reply, keep_alive));
+        http_send_reply(h, &reply, head_only, http_stays(h, &reply, keep_alive));
         break;
     case API_LATER:
         h->waiting = true;
@@ -349,11 +193,11 @@ static bool refuses_head(struct http_conn *h)
     const struct http_request *r = http_parser_head(&h->parser);
     struct api_reply reply = {0};
     if (r)
-        begin_request(h);
+        http_begin_request(h);
     bool refused =
         r && !h->turn_away && api_refuses_head(&h->worker->api, h->roles, r, h->number, &reply);
     if (refused)
-        send_reply(h, &reply, r->method == HTTP_M_HEAD, false);
+        http_send_reply(h, &reply, r->method == HTTP_M_HEAD, false);
     api_reply_fini(&reply);
     return refused;
 }
@@ -366,13 +210,13 @@ static void wait_for_more(struct http_conn *h)
         h->began_ms = 0;
         h->idle_by_ms = w->loop.now_ms + (slave ? HTTP_IDLE_SLAVE_MS : HTTP_IDLE_MS);
         if (h->draining)
-            finish(h);
-        rearm(h);
+            http_finish(h);
+        http_rearm(h);
         return;
     }
     if (!h->began_ms)
         h->began_ms = w->loop.now_ms;
-    rearm(h);
+    http_rearm(h);
     if (refuses_head(h))
         return;
     if (http_parser_wants_continue(&h->parser))
@@ -399,7 +243,7 @@ static void process(struct http_conn *h, char *data, size_t len)
             return;
         }
         if (e) {
-            refuse(h, status);
+            http_refuse(h, status);
             return;
         }
         h->began_ms = 0;
@@ -411,10 +255,10 @@ static void process(struct http_conn *h, char *data, size_t len)
     /* Reading stops, so at most one read's worth is kept. */
     buf_add(&h->stash, data, len);
     conn_pause(&h->conn);
-    rearm(h);
+    http_rearm(h);
 }
 
-static void go_on(struct http_conn *h)
+void http_go_on(struct http_conn *h)
 {
     if (conn_is_ending(&h->conn) || must_wait(h))
         return;
@@ -431,9 +275,9 @@ static void end_rest(struct http_conn *h)
     const struct loop *l = &h->worker->loop;
     if (loop_clock_us() - l->now_us < HTTP_RESTS_US) {
         h->rests = false;
-        go_on(h);
+        http_go_on(h);
     }
-    rearm(h);
+    http_rearm(h);
 }
 
 /* What came behind the request is input again once there is an answer. */
@@ -447,8 +291,8 @@ static void handle_again(struct http_conn *h)
         return;
     }
     h->stash = stash;
-    go_on(h);
-    rearm(h);
+    http_go_on(h);
+    http_rearm(h);
 }
 
 /* ---- what the connection calls ---- */
@@ -460,7 +304,7 @@ static void on_input(struct conn *c, char *data, size_t len)
 
 static void on_stall(struct conn *c)
 {
-    rearm(self(c));
+    http_rearm(self(c));
 }
 
 static void on_drained(struct conn *c)
@@ -471,8 +315,8 @@ static void on_drained(struct conn *c)
     if (question)
         api_go_on(&h->worker->api, question, true);
     if (c->paused)
-        go_on(h);
-    rearm(h);
+        http_go_on(h);
+    http_rearm(h);
 }
 
 static void on_gone(struct conn *c)
@@ -523,11 +367,11 @@ static void on_timer(struct timer *t)
     else if (!h->conn.stalled && h->rests)
         end_rest(h);
     else if (!h->conn.stalled && h->began_ms && now >= h->began_ms + o->request_ms[h->roles])
-        refuse(h, 408);
+        http_refuse(h, 408);
     else if (!h->conn.stalled && !h->began_ms && now >= h->idle_by_ms)
         conn_close(&h->conn);
     else
-        rearm(h);
+        http_rearm(h);
 }
 
 struct str http_conn_not_tls(void)
@@ -595,7 +439,7 @@ void http_conn_open(struct worker *w, int fd, unsigned listener,
     counter_add(&w->stats.accepted, 1);
     /* A handshake has as long as a request that begins at once, too. */
     h->idle_by_ms = w->loop.now_ms + w->options->request_ms[roles];
-    rearm(h);
+    http_rearm(h);
     bool stays_out = !enter(h, peer, tls);
     h->visitor.came_by_proxy = by_proxy;
     /* Who is refused anyway need not send the body first. */
@@ -605,78 +449,13 @@ void http_conn_open(struct worker *w, int fd, unsigned listener,
         conn_close(&h->conn);
 }
 
-void http_conn_answer(struct worker *w, uint64_t number, const struct api_reply *r)
-{
-    struct http_conn *h = slots_get(&w->http_conns, number);
-    if (!h || !h->waiting)
-        return;
-    h->waiting = false;
-    send_reply(h, r, h->head_only, stays(h, r, h->keep_alive));
-    go_on(h);
-}
-
-static void begin_stream(struct http_conn *h, const struct api_reply *r, struct buf *out)
-{
-    char id[API_REQUEST_ID_MAX];
-    note_reply(h, r, id);
-    h->keep_alive = stays(h, r, h->keep_alive) && !h->is_http_1_0;
-    const struct http_reply reply = {.status = r->status,
-                                     .type = r->type,
-                                     .extra = buf_as_str(&r->extra),
-                                     .request_id = id,
-                                     .keep_alive = h->keep_alive,
-                                     .chunked = !h->is_http_1_0,
-                                     .unbounded = h->is_http_1_0,
-                                     .head_only = h->head_only};
-    http_reply_write(out, &reply, h->worker->loop.now_s);
-}
-
-bool http_conn_stream(struct worker *w, uint64_t number, const struct api_reply *r,
-                      uint64_t question, enum api_piece piece)
-{
-    struct http_conn *h = slots_get(&w->http_conns, number);
-    if (!h || !h->waiting || conn_is_ending(&h->conn))
-        return false;
-    h->question = 0;
-    struct buf *out = worker_scratch(w);
-    bool over = piece == API_LAST || h->head_only;
-    if (piece == API_FIRST)
-        begin_stream(h, r, out);
-    if (!h->head_only && h->is_http_1_0)
-        buf_str(out, buf_as_str(&r->body));
-    else if (!h->head_only)
-        http_chunk_write(out, buf_as_str(&r->body));
-    if (piece == API_LAST && !h->is_http_1_0)
-        http_chunks_end(out, buf_as_str(&r->extra));
-    conn_send_bytes(&h->conn, buf_as_str(out));
-    if (over) {
-        h->waiting = false;
-        if (h->keep_alive)
-            go_on(h);
-        else
-            finish(h);
-        return piece == API_LAST;
-    }
-    if (h->conn.queued_bytes > HTTP_STREAM_BYTES)
-        h->question = question;
-    else
-        api_go_on(&w->api, question, true);
-    return true;
-}
-
-size_t http_conn_queued(struct worker *w, uint64_t number)
-{
-    const struct http_conn *h = slots_get(&w->http_conns, number);
-    return h ? h->conn.queued_bytes : SIZE_MAX;
-}
-
 void http_conns_drain(struct worker *w)
 {
     uint32_t place = 0;
     for (struct http_conn *h; (h = slots_each(&w->http_conns, &place));) {
         h->draining = true;
         if (!h->waiting && http_parser_is_idle(&h->parser))
-            finish(h);
+            http_finish(h);
     }
 }
 
