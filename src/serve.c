@@ -24,6 +24,7 @@ enum {
     REFRESH_MESSAGE_MIN = 1024,  /* bytes of a gusher.refresh with a small JWT */
     JWKS_AGAIN_MS = 30 * 1000,   /* after a failure, unless --jwks-refresh is less */
     SLAVE_BODY_MAX = 256 * 1024, /* a JWT and what may stand around it */
+    DEV_TOKEN_S = 24 * 3600,     /* how long a token of --dev is good */
 };
 
 static unsigned usable_cores(void)
@@ -161,8 +162,11 @@ static bool print_dev_help(const struct config *c, const struct server_options *
                            struct str private_pem, const char *program)
 {
     static const char *const channels[] = {"*"};
-    const struct token_options t = {
-        .app = "demo", .user = "alice", .channels = channels, .n_channels = 1, .life_s = 86400};
+    const struct token_options t = {.app = "demo",
+                                    .user = "alice",
+                                    .channels = channels,
+                                    .n_channels = 1,
+                                    .life_s = DEV_TOKEN_S};
     char why[512], folder[4096], slave[64], master[64];
     struct buf token = BUF_INIT;
     if (token_make(&token, &t, private_pem, run_unix_now(), why, sizeof(why))) {
@@ -198,6 +202,45 @@ static bool print_dev_help(const struct config *c, const struct server_options *
     fflush(stdout);
     buf_fini(&token);
     return true;
+}
+
+/* A C string of it, in `out`. False: it could not be one. */
+static bool add_c_string(struct buf *out, struct str s)
+{
+    buf_str(out, s);
+    buf_char(out, 0);
+    return !memchr(s.p, 0, s.len);
+}
+
+/* POST /v1/dev/token: what `gusher token` would have made (api_make_token). */
+static enum err make_dev_token(void *pem, const struct api_token *t, double now_s, struct buf *out,
+                               char *why, size_t why_len)
+{
+    const struct buf *private_pem = pem;
+    struct buf text = BUF_INIT;
+    bool ok = add_c_string(&text, t->app) && add_c_string(&text, t->user);
+    for (unsigned i = 0; ok && i < t->n_channels; i++)
+        ok = add_c_string(&text, t->channels[i]);
+    if (!ok) {
+        buf_fini(&text);
+        snprintf(why, why_len, "A name with a zero byte in it cannot be in a token made here.");
+        return ERR_PROTO;
+    }
+    const char **channels = mem_alloc((t->n_channels + 1) * sizeof(*channels));
+    const char *app = text.p, *user = app + t->app.len + 1, *at = user + t->user.len + 1;
+    for (unsigned i = 0; i < t->n_channels; i++) {
+        channels[i] = at;
+        at += t->channels[i].len + 1;
+    }
+    const struct token_options o = {.app = app,
+                                    .user = user,
+                                    .channels = channels,
+                                    .n_channels = t->n_channels,
+                                    .life_s = DEV_TOKEN_S};
+    enum err e = token_make(out, &o, buf_as_str(private_pem), now_s, why, why_len);
+    mem_free(channels);
+    buf_fini(&text);
+    return e;
 }
 
 static void served_signals(sigset_t *set)
@@ -392,10 +435,16 @@ static int serve(struct load *l, struct server_options *o, struct worker_files *
     char why[512];
     struct node_stores stores;
     struct server *server;
+    struct buf dev_pem = BUF_INIT; /* a copy for the workers: ours is read anew at SIGHUP */
     int code = open_stores(&stores, c);
     if (code)
         return code;
     code = 1;
+    if (c->dev) {
+        buf_str(&dev_pem, buf_as_str(&l->private_pem));
+        o->worker.api.make_token = make_dev_token;
+        o->worker.api.make_token_ctx = &dev_pem;
+    }
     if (server_new(&server, o, files, &stores, why, sizeof(why))) {
         run_fail(1, why);
     } else {
@@ -415,6 +464,7 @@ static int serve(struct load *l, struct server_options *o, struct worker_files *
         server_free(server);
     }
     close_stores(&stores);
+    buf_fini(&dev_pem);
     return code;
 }
 

@@ -56,7 +56,7 @@ static void refuse_method(struct api_reply *r, unsigned allowed)
     buf_str(&r->extra, STR("\r\n"));
 }
 
-enum { PLACES_MAX = 9 };
+enum { PLACES_MAX = 10 };
 
 /* Where a path may belong: a table below a prefix. */
 struct place {
@@ -122,6 +122,8 @@ static void find_places(struct places *p, const struct api *a, unsigned roles, s
     if (roles & API_MASTER && may_be_below(a->options.master_prefix, is_v1))
         add_master_places(p, a, roles, path);
     add_place(p, api_health_routes, api_n_health_routes, STR_EMPTY);
+    if (roles & API_MASTER)
+        add_place(p, api_console_routes, api_n_console_routes, STR_EMPTY);
 }
 
 static enum err find_route(const struct api *a, unsigned roles, const struct http_request *r,

@@ -34,6 +34,18 @@ enum api_role { /* bits: a listener may serve both */
                     4, /* of a request: it is not to become a socket, as something is scarce */
 };
 
+/* What a token of --dev is to say. */
+struct api_token {
+    struct str app, user;
+    const struct str *channels;
+    unsigned n_channels;
+};
+
+/* Appends such a token, good for a day; on the thread of whichever worker asks. ERR_PROTO,
+ * ERR_LIMIT, ERR_SYS: `why` gets a sentence. */
+typedef enum err api_make_token(void *ctx, const struct api_token *t, double now_s, struct buf *out,
+                                char *why, size_t why_len);
+
 struct api_options {
     struct str slave_prefix, master_prefix; /* "" or "/gcs": no slash at the end */
     bool json_bodies;                       /* read JSON bodies as parameters */
@@ -41,6 +53,10 @@ struct api_options {
     size_t payload_max;                     /* bytes of the data of one message */
     unsigned batch_max;                     /* messages of one push_batch */
     bool enforce_exp;                       /* a socket lives no longer than its claims */
+    api_make_token *make_token;             /* with --dev; otherwise NULL */
+    void *make_token_ctx;
+    unsigned slave_port; /* where this process takes sockets; 0: it does not */
+    bool slave_has_tls;
 };
 
 /* What a piece of a long answer is. */
@@ -153,10 +169,10 @@ api_handler api_put_log, api_watch, api_nodes, api_find_channels, api_find_users
     api_sockets, api_sockets_of_user, api_sockets_of_channel;
 
 extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[],
-    api_moderation_routes[], api_health_routes[], api_v1_slave_routes[], api_v1_master_routes[],
-    api_v1_routes[];
+    api_moderation_routes[], api_health_routes[], api_console_routes[], api_v1_slave_routes[],
+    api_v1_master_routes[], api_v1_routes[];
 extern const unsigned api_n_slave_routes, api_n_master_commands, api_n_master_queries,
-    api_n_moderation_routes, api_n_health_routes, api_n_v1_slave_routes, api_n_v1_master_routes,
-    api_n_v1_routes;
+    api_n_moderation_routes, api_n_health_routes, api_n_console_routes, api_n_v1_slave_routes,
+    api_n_v1_master_routes, api_n_v1_routes;
 
 #endif

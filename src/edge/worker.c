@@ -381,6 +381,17 @@ static enum err open_listeners(struct worker *w, struct worker_listen *listens, 
     return ERR_OK;
 }
 
+/* Whoever was given port 0 has another one by now. */
+static void tell_slave_port(struct worker *w, const struct worker_listen *listens, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (!(listens[i].roles & API_SLAVE))
+            continue;
+        w->api.options.slave_port = address_port(&listens[i].address);
+        w->api.options.slave_has_tls = listens[i].tls;
+    }
+}
+
 static void open_uring(struct worker *w)
 {
     if (uring_new(&w->uring) == ERR_OK)
@@ -455,6 +466,7 @@ enum err worker_new(struct worker **out, struct node *node, unsigned index,
         errno = saved;
         return ERR_SYS;
     }
+    tell_slave_port(w, listens, n_listens);
     node->workers[index] = w;
     *out = w;
     return ERR_OK;
