@@ -1,6 +1,6 @@
 // Charts of ours: a line or an area over the last five minutes, as SVG, with a text that says the same.
 import { useState } from 'preact/hooks';
-import { GAP_MS, HISTORY_MS } from './history.js';
+import { GAP_MS } from './history.js';
 
 const WIDTH = 600;
 const HEIGHT = 120;
@@ -12,8 +12,22 @@ export function niceMax(n, least) {
   return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= n * 0.999);
 }
 
+/** What the width stands for: as much as there is, in round numbers. */
+const spans = [
+  { ms: 60_000, text: '1 min' },
+  { ms: 120_000, text: '2 min' },
+  { ms: 300_000, text: '5 min' },
+];
+
+function scaleOf(points) {
+  const end = points.at(-1)?.time ?? 0;
+  const length = end - (points[0]?.time ?? 0);
+  const span = spans.find(({ ms }) => length <= ms) ?? spans.at(-1);
+  return { end, ...span, x: (time) => Math.max(0, WIDTH - ((end - time) / span.ms) * WIDTH) };
+}
+
 /** The stretches without a gap: [[{x, y}, ..], ..], in the units of the drawing. */
-function stretches(points, pick, end, top, height) {
+function stretches(points, pick, scale, top, height) {
   const all = [];
   let current = null;
   let before = 0;
@@ -26,7 +40,7 @@ function stretches(points, pick, end, top, height) {
     if (!current || point.time - before > GAP_MS) all.push((current = []));
     before = point.time;
     current.push({
-      x: Math.max(0, WIDTH - ((end - point.time) / HISTORY_MS) * WIDTH),
+      x: scale.x(point.time),
       y: height - (Math.min(value, top) / top) * height,
     });
   }
@@ -40,8 +54,8 @@ const areaOf = (stretch, height) =>
 
 const values = (points, pick) => points.map(pick).filter((v) => v != null);
 
-function Curve({ points, pick, tone, end, top, height, area }) {
-  return stretches(points, pick, end, top, height).map((stretch) => (
+function Curve({ points, pick, tone, scale, top, height, area }) {
+  return stretches(points, pick, scale, top, height).map((stretch) => (
     <g key={stretch[0].x} class={`curve curve-${tone}`}>
       {area && <path class="curve-area" d={areaOf(stretch, height)} />}
       <path class="curve-line" d={lineOf(stretch)} />
@@ -53,7 +67,7 @@ function Curve({ points, pick, tone, end, top, height, area }) {
 export function Sparkline({ points, pick, tone = 'accent' }) {
   const height = 28;
   const top = Math.max(1e-9, ...values(points, pick)) * 1.08;
-  const end = points.at(-1)?.time ?? 0;
+  const scale = scaleOf(points);
   return (
     <svg
       class="sparkline"
@@ -61,26 +75,25 @@ export function Sparkline({ points, pick, tone = 'accent' }) {
       preserveAspectRatio="none"
       aria-hidden="true"
     >
-      <Curve {...{ points, pick, tone, end, top, height, area: true }} />
+      <Curve {...{ points, pick, tone, scale, top, height, area: true }} />
     </svg>
   );
 }
 
-function summary(title, points, series, show) {
+function summary(title, span, points, series, show) {
   const parts = series.map(({ name, pick }) => {
     const all = values(points, pick);
     if (!all.length) return `${name ?? ''} nothing yet`;
     const [now, most, least] = [all.at(-1), Math.max(...all), Math.min(...all)].map(show);
     return `${name ? `${name}: ` : ''}now ${now}, highest ${most}, lowest ${least}`;
   });
-  return `${title}, the last five minutes. ${parts.join('. ')}.`;
+  return `${title}, the last ${span}. ${parts.join('. ')}.`;
 }
 
 /** The point nearest to where the pointer is. */
-function pointAt(event, points) {
+function pointAt(event, points, scale) {
   const box = event.currentTarget.getBoundingClientRect();
-  const end = points.at(-1).time;
-  const time = end - (1 - (event.clientX - box.left) / box.width) * HISTORY_MS;
+  const time = scale.end - (1 - (event.clientX - box.left) / box.width) * scale.ms;
   return points.reduce((best, p) =>
     Math.abs(p.time - time) < Math.abs(best.time - time) ? p : best,
   );
@@ -103,10 +116,10 @@ function Legend({ series, point, show }) {
  *  least; `show`: a value as text. */
 export function Chart({ title, points, series, show, least = 1 }) {
   const [pointed, setPointed] = useState(null);
-  const end = points.at(-1)?.time ?? 0;
+  const scale = scaleOf(points);
   const top = niceMax(Math.max(0, ...series.flatMap(({ pick }) => values(points, pick))), least);
-  const x = pointed && WIDTH - ((end - pointed.time) / HISTORY_MS) * WIDTH;
-  const follow = (e) => points.length && setPointed(pointAt(e, points));
+  const x = pointed && scale.x(pointed.time);
+  const follow = (e) => points.length && setPointed(pointAt(e, points, scale));
   const label = pointed && new Date(pointed.time).toLocaleTimeString('en-GB');
   return (
     <figure class="chart">
@@ -119,7 +132,7 @@ export function Chart({ title, points, series, show, least = 1 }) {
           viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
           preserveAspectRatio="none"
           role="img"
-          aria-label={summary(title, points, series, show)}
+          aria-label={summary(title, scale.text, points, series, show)}
         >
           {[0, 0.5, 1].map((part) => (
             <line
@@ -135,7 +148,7 @@ export function Chart({ title, points, series, show, least = 1 }) {
             <Curve
               key={s.name ?? i}
               {...s}
-              {...{ points, end, top, height: HEIGHT, area: i === 0 }}
+              {...{ points, scale, top, height: HEIGHT, area: i === 0 }}
             />
           ))}
           {pointed && <line class="pointer-line" x1={x} x2={x} y1="0" y2={HEIGHT} />}
@@ -148,7 +161,7 @@ export function Chart({ title, points, series, show, least = 1 }) {
         </span>
       </div>
       <p class="axis" aria-hidden="true">
-        <span>5 min ago</span>
+        <span>{scale.text} ago</span>
         <span>{label}</span>
         <span>now</span>
       </p>

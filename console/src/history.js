@@ -46,6 +46,8 @@ function addHistograms(list) {
 
 export class History {
   points = [];
+  /** Asked for beside the events: how many users there are, while somebody asks. */
+  users = null;
   #before = new Map();
   #at = 0;
 
@@ -58,6 +60,7 @@ export class History {
     const point = {
       time,
       websockets: sum(nodes, (n) => n.websockets),
+      users: this.users,
       publishes: rate((n) => n.publishes),
       refused: growth(before, nodes, (n) => n.publishes_refused),
       deliveries: rate((n) => n.deliveries),

@@ -1,5 +1,6 @@
 // Hooks that several pages use.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { serverNow } from './live.js';
 
 export const isVisible = () => document.visibilityState !== 'hidden';
 
@@ -26,7 +27,7 @@ export function usePoll(fetchIt, deps, everyMs) {
         // What cannot be reached is the banner's to say; what was seen last stays.
         setResult((before) => (error.isAway ? before : { error }));
         // A refusal will not change by asking again so soon.
-        if (error.isForbidden) return;
+        if (error.isForbidden || error.status === 404) return;
       }
       if (everyMs) timer = setTimeout(look, everyMs);
     };
@@ -44,11 +45,11 @@ export function usePoll(fetchIt, deps, everyMs) {
   return { ...result, reload };
 }
 
-/** The time, anew every `everyMs` while the page is looked at. */
+/** The server's time, anew every `everyMs` while the page is looked at. */
 export function useNow(everyMs = 1000) {
-  const [now, setNow] = useState(Date.now());
+  const [now, setNow] = useState(serverNow);
   useEffect(() => {
-    const timer = setInterval(() => isVisible() && setNow(Date.now()), everyMs);
+    const timer = setInterval(() => isVisible() && setNow(serverNow()), everyMs);
     return () => clearInterval(timer);
   }, [everyMs]);
   return now;

@@ -23,6 +23,10 @@ let running = null; // an AbortController
 let timer = 0;
 let failures = 0;
 let signedIn = false;
+let skewMs = 0;
+
+/** Its clock and ours may differ; ages are by its own. */
+export const serverNow = () => Date.now() + skewMs;
 
 function target() {
   if (!tail) return 'events';
@@ -36,6 +40,7 @@ const take = {
     connection.set({ state: 'open' });
   },
   nodes: (data) => {
+    skewMs = data.time - Date.now();
     history.add(data);
     cluster.set(data);
   },

@@ -80,9 +80,9 @@ function State() {
 /** Only while there is no connection. It counts down for the eye, and is announced once. */
 function Banner() {
   const { state, retryAt, again } = useStore(connection);
-  const now = useNow(500);
+  useNow(500); // it counts down
   const isShown = state === 'waiting' || (state === 'opening' && again);
-  const seconds = Math.max(1, Math.ceil((retryAt - now) / 1000));
+  const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
   return (
     <>
       <p class="hidden" role="status">

@@ -41,7 +41,7 @@ export function SocketsTable({ app, sockets, withUser }) {
   const now = useNow(1000);
   return (
     <>
-      <Table label="Sockets" head={head(withUser)}>
+      <Table label="Sockets" head={head(withUser)} hasLinks>
         {sockets.slice(0, SHOWN).map((s) => (
           <tr key={s.socket_id}>
             <th scope="row">
@@ -52,7 +52,7 @@ export function SocketsTable({ app, sockets, withUser }) {
                 <User user={s.user_id} href={to.user(app, s.user_id)} />
               </td>
             )}
-            <td class="number">{s.address || <span class="muted">unknown</span>}</td>
+            <td class="digits">{s.address || <span class="muted">unknown</span>}</td>
             <td>
               <code>{s.node}</code>
             </td>

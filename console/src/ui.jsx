@@ -95,10 +95,11 @@ export const Reason = ({ word }) => (
   </Chip>
 );
 
-/** A table that scrolls by itself where it is wider than the page. */
-export function Table({ label, head, children }) {
+/** A table that scrolls by itself where it is wider than the page; without links in it (`hasLinks`) it
+ *  takes the focus itself, so that the keyboard can scroll it. */
+export function Table({ label, head, hasLinks, children }) {
   return (
-    <div class="table-box" role="region" aria-label={label} tabIndex={0}>
+    <div class="table-box" role="region" aria-label={label} tabIndex={hasLinks ? undefined : 0}>
       <table>
         <thead>
           <tr>

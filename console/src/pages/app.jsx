@@ -47,7 +47,7 @@ function Found({ title, what, target, list, name, number, unit, link, empty }) {
           )
         }
       >
-        <ul class="rows" aria-label={title}>
+        <ul class="rows rows-long" aria-label={title}>
           {found.map((item) => (
             <li key={item[name]}>
               <a href={link(item[name])}>

@@ -34,7 +34,7 @@ export function Apps({ setup }) {
             )
           }
         >
-          <Table label="Apps" head={head}>
+          <Table label="Apps" head={head} hasLinks>
             {apps.map(({ app, connections, users }) => (
               <tr key={app}>
                 <th scope="row">

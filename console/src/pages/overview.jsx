@@ -1,4 +1,5 @@
 // The cluster at a glance.
+import { useEffect } from 'preact/hooks';
 import { ask } from '../api.js';
 import { Bars, Chart, Sparkline } from '../chart.jsx';
 import * as format from '../format.js';
@@ -52,6 +53,8 @@ function Tiles({ nodes, stats }) {
         value={format.count(stats?.users)}
         title={stats && format.full(stats.users)}
         note={stats ? `in ${format.plural(stats.apps, 'app')}` : ''}
+        points={points}
+        pick={(p) => p.users}
         tone="green"
       />
       <Tile
@@ -271,6 +274,12 @@ function OwnApps({ stats, sentence }) {
 
 function Whole({ nodes, stats }) {
   const now = useNow(1000);
+  useEffect(() => {
+    history.users = stats?.users ?? null;
+    return () => {
+      history.users = null;
+    };
+  }, [stats]);
   return (
     <>
       <Tiles nodes={nodes} stats={stats} />

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { ask, signInReason } from '../api.js';
 import { Mark } from '../icons.jsx';
 import { setKey } from '../settings.js';
@@ -20,6 +20,7 @@ export function SignIn({ setup }) {
   const [keep, setKeep] = useState(false);
   const [refused, setRefused] = useState(before);
   const [isBusy, setBusy] = useState(false);
+  useEffect(() => document.querySelector('input[name=key]').focus(), []);
   const submit = async (e) => {
     e.preventDefault();
     const typed = secret.trim();
@@ -54,7 +55,6 @@ export function SignIn({ setup }) {
           label="Master key"
           type="password"
           name="key"
-          autofocus
           autocomplete="current-password"
           value={secret}
           error={refused}
