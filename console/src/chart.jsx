@@ -124,7 +124,7 @@ export function Chart({ title, points, series, show, least = 1 }) {
   return (
     <figure class="chart">
       <figcaption>
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <Legend series={series} point={pointed ?? points.at(-1)} show={show} />
       </figcaption>
       <div class="plot" onPointerMove={follow} onPointerLeave={() => setPointed(null)}>

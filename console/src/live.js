@@ -94,7 +94,8 @@ function onBroken(error) {
     return;
   }
   const seconds = WAITS_S[Math.min(failures++, WAITS_S.length - 1)];
-  connection.set({ state: 'waiting', retryAt: Date.now() + seconds * 1000 });
+  const sentence = error.isAway ? undefined : error.message;
+  connection.set({ state: 'waiting', retryAt: Date.now() + seconds * 1000, sentence });
   timer = setTimeout(start, seconds * 1000);
 }
 

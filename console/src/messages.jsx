@@ -112,11 +112,13 @@ export function Messages({ messages, title, empty }) {
       </div>
       <Announcer seen={seen} />
       {list.length ? (
-        <ol class="tail" role="log" aria-live="off" aria-label={title} tabIndex={0}>
-          {list.map((m) => (
-            <Message key={m.id} message={m} />
-          ))}
-        </ol>
+        <div class="tail" role="log" aria-live="off" aria-label={title} tabIndex={0}>
+          <ol>
+            {list.map((m) => (
+              <Message key={m.id} message={m} />
+            ))}
+          </ol>
+        </div>
       ) : (
         <Empty title={isPaused ? 'Paused.' : 'Listening …'}>{empty}</Empty>
       )}

@@ -79,7 +79,7 @@ function State() {
 
 /** Only while there is no connection. It counts down for the eye, and is announced once. */
 function Banner() {
-  const { state, retryAt, again } = useStore(connection);
+  const { state, retryAt, again, sentence } = useStore(connection);
   useNow(500); // it counts down
   const isShown = state === 'waiting' || (state === 'opening' && again);
   const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
@@ -89,8 +89,9 @@ function Banner() {
         {isShown ? 'Not connected, trying again.' : ''}
       </p>
       {isShown && (
-        <div class="banner">
+        <section class="banner" aria-label="Connection">
           <span>
+            {sentence}{' '}
             {state === 'waiting'
               ? `Not connected, trying again in ${seconds} s`
               : 'Not connected, trying again …'}
@@ -98,7 +99,7 @@ function Banner() {
           <button type="button" class="button quiet small" onClick={retry}>
             Try now
           </button>
-        </div>
+        </section>
       )}
     </>
   );
@@ -109,10 +110,10 @@ function MissingNodes() {
   const missing = useStore(cluster)?.missing ?? 0;
   if (!missing) return null;
   return (
-    <div class="banner banner-warn" role="status">
+    <section class="banner banner-warn" aria-label="Missing nodes">
       {missing === 1 ? 'A node does not answer' : `${missing} nodes do not answer`}: what is theirs
       is not counted here.
-    </div>
+    </section>
   );
 }
 
@@ -122,7 +123,7 @@ export function Shell({ setup, route, isHelpShown, setHelpShown, children }) {
     <div class="shell">
       <a
         class="skip"
-        href={route.hash || '#/'}
+        href="#main"
         onClick={(e) => {
           e.preventDefault();
           document.getElementById('main').focus();

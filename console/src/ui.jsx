@@ -99,7 +99,7 @@ export const Reason = ({ word }) => (
  *  takes the focus itself, so that the keyboard can scroll it. */
 export function Table({ label, head, hasLinks, children }) {
   return (
-    <div class="table-box" role="region" aria-label={label} tabIndex={hasLinks ? undefined : 0}>
+    <div class="table-box" role="group" aria-label={label} tabIndex={hasLinks ? undefined : 0}>
       <table>
         <thead>
           <tr>
