@@ -2,49 +2,27 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import test, { after, before } from 'node:test';
-import { assertAccessible, launch, withPage } from './support/browser.mjs';
+import test from 'node:test';
+import { assertAccessible } from './support/browser.mjs';
+import {
+  consoleTest,
+  desk,
+  dev,
+  go,
+  heading,
+  inPage,
+  refusals,
+  row,
+  says,
+  urlOf,
+  useBrowser,
+} from './support/console.mjs';
 import { freeAddress, run, Server, withServer } from './support/gusher.mjs';
 import { request } from './support/http.mjs';
 import * as keys from './support/keys.mjs';
 import { until } from './support/wait.mjs';
 
-const desk = { viewport: { width: 1280, height: 800 } };
-const phone = { viewport: { width: 360, height: 740 }, hasTouch: true };
-/** What Chromium itself says of answers that are no success, and of a server that is away. */
-const refusals = { permitted: /Failed to load resource/ };
-
-let browser;
-before(async () => {
-  browser = await launch();
-});
-after(() => browser?.close());
-
-const urlOf = (server, hash = '#/') => `http://${server.master.host}:${server.master.port}/ui/${hash}`;
-
-/** A test with a server and a page of its own, which asks nobody but that server. */
-function consoleTest(name, flags, body, options = desk) {
-  test(name, () =>
-    withServer(flags, (server) =>
-      withPage(
-        browser,
-        async (page, context) => {
-          page.setDefaultTimeout(15_000);
-          const strangers = [];
-          page.on('request', (r) => {
-            if (new URL(r.url()).host !== `${server.master.host}:${server.master.port}`)
-              strangers.push(r.url());
-          });
-          await body(page, server, context);
-          assert.deepEqual(strangers, [], 'requests that go elsewhere');
-        },
-        options,
-      ),
-    ),
-  );
-}
-
-const dev = () => ({ dev: true, 'public-pem-file': undefined, 'state-dir': keys.freshFolder('dev') });
+useBrowser();
 
 /** A file of master keys: { file, key: { name: secret } }. */
 async function masterKeys(wanted) {
@@ -57,20 +35,8 @@ async function masterKeys(wanted) {
 
 const rights = (...list) => list.flatMap((right) => ['--right', right]);
 
-const go = async (page, server, hash) => {
-  await page.goto(urlOf(server, hash));
-  await page.locator('h1').waitFor();
-};
-
-/** Waits until the page says so somewhere. */
-const says = (page, text) => page.getByText(text).first().waitFor();
-
-const row = (page, table, text) =>
-  page.getByRole('group', { name: table }).locator('tbody tr').filter({ hasText: text });
-
-const heading = (page, name) => page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
-
-const chartText = (page, title) => page.getByRole('img', { name: title }).getAttribute('aria-label');
+const chartText = (page, title) =>
+  page.getByRole('img', { name: title }).getAttribute('aria-label');
 
 // ---- the files
 
@@ -163,8 +129,7 @@ test('the tokens of --dev are good, and have what was asked for', async () => {
 test('signing in: a wrong key, a right one, kept or not, never in an address, and taken away', async () => {
   const { file, key } = await masterKeys([['one', ...rights('query')]]);
   await withServer({ 'master-keys-file': file }, (server) =>
-    withPage(
-      browser,
+    inPage(
       async (page) => {
         const addresses = [];
         page.on('request', (r) => addresses.push(r.url()));
@@ -196,7 +161,10 @@ test('signing in: a wrong key, a right one, kept or not, never in an address, an
         assert.deepEqual(await stored(), [0, 1]);
         assert.ok(addresses.every((url) => !url.includes(key.one)));
         // A key that is taken away ends the stream, and what comes next is the sign-in.
-        fs.writeFileSync(file, '# nobody\n' + fs.readFileSync(file, 'utf8').replace(/^one /m, 'two '));
+        fs.writeFileSync(
+          file,
+          '# nobody\n' + fs.readFileSync(file, 'utf8').replace(/^one /m, 'two '),
+        );
         await run(['key', '--name', 'one', '--keys-file', file]);
         const lines = fs.readFileSync(file, 'utf8').split('\n');
         fs.writeFileSync(file, lines.filter((line) => !line.startsWith('two ')).join('\n'));
@@ -213,8 +181,7 @@ test('signing in: a wrong key, a right one, kept or not, never in an address, an
 test('a key of one app sees that app; a key without a right is told so', async () => {
   const { file, key } = await masterKeys([['shop', '--app', 'shop', ...rights('query')]]);
   await withServer({ 'master-keys-file': file }, (server) =>
-    withPage(
-      browser,
+    inPage(
       async (page) => {
         const mine = await server.login({ app: 'shop', user: 'ann' });
         await mine.subscribe('news');
@@ -248,7 +215,8 @@ consoleTest('the overview moves when something is published', {}, async (page, s
     const client = await server.login({ app: 'shop', user });
     clients.push(await client.subscribe('news'));
   }
-  const tile = (name) => page.locator('.tile').filter({ has: page.getByText(name, { exact: true }) });
+  const tile = (name) =>
+    page.locator('.tile').filter({ has: page.getByText(name, { exact: true }) });
   await tile('Connections').locator('.tile-value', { hasText: /^3$/ }).waitFor();
   await tile('Users').locator('.tile-value', { hasText: /^2$/ }).waitFor();
   const seen = async () => {
@@ -291,7 +259,11 @@ consoleTest('channels and users are found by name, with live counts', {}, async 
   await until(async () => (await list.getByRole('listitem').count()) === 10, 'ten of them');
   const late = await server.login({ app: 'sh/op', user: 'late' });
   await late.subscribe('order-33');
-  await list.getByRole('listitem').filter({ hasText: 'order-33' }).getByText('2', { exact: true }).waitFor();
+  await list
+    .getByRole('listitem')
+    .filter({ hasText: 'order-33' })
+    .getByText('2', { exact: true })
+    .waitFor();
   await page.keyboard.press('Control+A');
   await page.keyboard.type('nothing like it');
   await says(page, 'Nothing live has “nothing like it” in its name.');
@@ -304,45 +276,58 @@ consoleTest('channels and users are found by name, with live counts', {}, async 
   await heading(page, 'zoë');
 });
 
-consoleTest('the live tail shows what is published, as it is; and the box publishes', {}, async (page, server) => {
-  const client = await server.login({ app: 'app', user: 'ann' });
-  await client.subscribe('news');
-  await go(page, server, '#/apps/app/channels/news');
-  await row(page, 'Sockets', 'ann').waitFor();
-  await says(page, 'Listening …');
-  await says(page, 'Live');
-  const tail = page.getByRole('log', { name: 'Messages' });
-  const data = '{"html":"<script>globalThis.hacked=1</script><img src=x onerror=hacked=1>", "n":1e400,\n "big":9223372036854775808,"text":"☃ 😀\\n"}';
-  await server.push('app', 'news', 'first', data);
-  await tail.getByText('first').waitFor();
-  await tail.getByText('first').click();
-  const shown = await tail.locator('pre').textContent();
-  for (const part of ['<script>globalThis.hacked=1</script>', '1e400', '9223372036854775808', '☃ 😀\\n'])
-    assert.ok(shown.includes(part), shown);
-  assert.equal(await page.evaluate(() => globalThis.hacked), undefined);
-  await client.next();
+consoleTest(
+  'the live tail shows what is published, as it is; and the box publishes',
+  {},
+  async (page, server) => {
+    const client = await server.login({ app: 'app', user: 'ann' });
+    await client.subscribe('news');
+    await go(page, server, '#/apps/app/channels/news');
+    await row(page, 'Sockets', 'ann').waitFor();
+    await says(page, 'Listening …');
+    await says(page, 'Live');
+    const tail = page.getByRole('log', { name: 'Messages' });
+    const data =
+      '{"html":"<script>globalThis.hacked=1</script><img src=x onerror=hacked=1>", "n":1e400,\n "big":9223372036854775808,"text":"☃ 😀\\n"}';
+    await server.push('app', 'news', 'first', data);
+    await tail.getByText('first').waitFor();
+    await tail.getByText('first').click();
+    const shown = await tail.locator('pre').textContent();
+    for (const part of [
+      '<script>globalThis.hacked=1</script>',
+      '1e400',
+      '9223372036854775808',
+      '☃ 😀\\n',
+    ])
+      assert.ok(shown.includes(part), shown);
+    assert.equal(await page.evaluate(() => globalThis.hacked), undefined);
+    await client.next();
 
-  await page.getByLabel('Event').fill('second');
-  await page.getByLabel('Data (JSON)').fill('not JSON');
-  await page.getByRole('button', { name: 'Publish' }).click();
-  await says(page, /This is not JSON .* A text needs quotes around it\./);
-  await page.getByLabel('Data (JSON)').fill('[1.10, 12345678901234567890]');
-  await page.getByLabel('Data (JSON)').press('Control+Enter');
-  assert.equal(
-    await client.next(),
-    '{"channel":"news","event":"second","data":[1.10, 12345678901234567890]}',
-  );
-  await tail.getByText('12345678901234567890').waitFor();
-  await says(page, 'Published.');
+    await page.getByLabel('Event').fill('second');
+    await page.getByLabel('Data (JSON)').fill('not JSON');
+    await page.getByRole('button', { name: 'Publish' }).click();
+    await says(page, /This is not JSON .* A text needs quotes around it\./);
+    await page.getByLabel('Data (JSON)').fill('[1.10, 12345678901234567890]');
+    await page.getByLabel('Data (JSON)').press('Control+Enter');
+    assert.equal(
+      await client.next(),
+      '{"channel":"news","event":"second","data":[1.10, 12345678901234567890]}',
+    );
+    await tail.getByText('12345678901234567890').waitFor();
+    await says(page, 'Published.');
 
-  await page.getByRole('button', { name: 'Pause' }).click();
-  await server.push('app', 'news', 'unseen', '3');
-  await says(page, /^3 seen/);
-  assert.equal(await tail.getByText('unseen').count(), 0);
-  await page.getByRole('button', { name: 'Go on' }).click();
-  // How many came is announced, not each of them.
-  await page.getByRole('status').getByText(/new message/).waitFor({ state: 'attached' });
-});
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await server.push('app', 'news', 'unseen', '3');
+    await says(page, /^3 seen/);
+    assert.equal(await tail.getByText('unseen').count(), 0);
+    await page.getByRole('button', { name: 'Go on' }).click();
+    // How many came is announced, not each of them.
+    await page
+      .getByRole('status')
+      .getByText(/new message/)
+      .waitFor({ state: 'attached' });
+  },
+);
 
 // ---- users and sockets
 
@@ -367,8 +352,13 @@ consoleTest(
 
     await page.getByRole('link', { name: id.slice(0, 13) }).click();
     await heading(page, id);
-    await page.getByRole('list', { name: 'Subscriptions' }).getByRole('link', { name: 'news' }).waitFor();
-    const node = (await page.getByText('Node', { exact: true }).locator('xpath=..').textContent()).slice(4);
+    await page
+      .getByRole('list', { name: 'Subscriptions' })
+      .getByRole('link', { name: 'news' })
+      .waitFor();
+    const node = (
+      await page.getByText('Node', { exact: true }).locator('xpath=..').textContent()
+    ).slice(4);
     assert.match(node, /^[0-9a-f]{8}$/);
 
     // Escape leaves all as it was, and the focus where it was.
@@ -392,105 +382,108 @@ consoleTest(
   { ...desk, ...refusals },
 );
 
-consoleTest('disconnects by their reasons, and everybody is kicked only when sure', {}, async (page, server) => {
-  const ann = await server.login({ app: 'app', user: 'ann' });
-  const bob = await server.login({ app: 'app', user: 'bob' });
-  await server.login({ app: 'app' });
-  await ann.close(1000);
-  bob.ws._socket.destroy();
-  await go(page, server, '#/apps/app');
-  await row(page, 'Disconnects', 'ann').waitFor();
-  await page.getByRole('link', { name: 'All, with reasons' }).click();
-  await heading(page, 'Disconnects');
-  await page.getByRole('radio', { name: /^gone 1/ }).check();
-  await says(page, 'The connection broke, or ended without a close frame');
-  await row(page, 'Disconnects', 'bob').waitFor();
-  assert.equal(await row(page, 'Disconnects', 'ann').count(), 0);
+consoleTest(
+  'disconnects by their reasons, and everybody is kicked only when sure',
+  {},
+  async (page, server) => {
+    const ann = await server.login({ app: 'app', user: 'ann' });
+    const bob = await server.login({ app: 'app', user: 'bob' });
+    await server.login({ app: 'app' });
+    await ann.close(1000);
+    bob.ws._socket.destroy();
+    await go(page, server, '#/apps/app');
+    await row(page, 'Disconnects', 'ann').waitFor();
+    await page.getByRole('link', { name: 'All, with reasons' }).click();
+    await heading(page, 'Disconnects');
+    await page.getByRole('radio', { name: /^gone 1/ }).check();
+    await says(page, 'The connection broke, or ended without a close frame');
+    await row(page, 'Disconnects', 'bob').waitFor();
+    assert.equal(await row(page, 'Disconnects', 'ann').count(), 0);
 
-  await page.getByRole('link', { name: 'app', exact: true }).click();
-  await heading(page, 'app');
-  await page.getByRole('button', { name: 'Disconnect all …' }).click();
-  const sure = page.getByRole('button', { name: 'Disconnect all', exact: true });
-  const typed = page.getByLabel('Type app to go on');
-  await typed.fill('ap');
-  await typed.press('Enter');
-  assert.equal(await sure.getAttribute('aria-disabled'), 'true');
-  assert.ok(await page.getByRole('dialog').isVisible());
-  await typed.fill('app');
-  await sure.click();
-  await says(page, 'Every socket of the app is being closed.');
-  await row(page, 'Disconnects', 'kicked').waitFor();
-});
+    await page.getByRole('link', { name: 'app', exact: true }).click();
+    await heading(page, 'app');
+    await page.getByRole('button', { name: 'Disconnect all …' }).click();
+    const sure = page.getByRole('button', { name: 'Disconnect all', exact: true });
+    const typed = page.getByLabel('Type app to go on');
+    await typed.fill('ap');
+    await typed.press('Enter');
+    assert.equal(await sure.getAttribute('aria-disabled'), 'true');
+    assert.ok(await page.getByRole('dialog').isVisible());
+    await typed.fill('app');
+    await sure.click();
+    await says(page, 'Every socket of the app is being closed.');
+    await row(page, 'Disconnects', 'kicked').waitFor();
+  },
+);
 
 // ---- trying it out
 
 test('try it: a token, a socket of the page, and a message all the way', async () => {
   await withServer(dev(), (server) =>
-    withPage(
-      browser,
-      async (page) => {
-        await go(page, server, '#/apps');
-        await page.getByRole('link', { name: 'Open one to try it.' }).click();
-        await heading(page, 'Try it');
-        await page.getByLabel('Subscribe to').fill('news, other');
-        await page.getByRole('button', { name: 'Open a socket' }).click();
-        await page.getByRole('link', { name: 'other' }).waitFor();
-        await says(page, 'open');
-        await page.getByLabel('Data (JSON)').fill('{"n":1.50}');
-        await page.getByRole('button', { name: 'Publish' }).click();
-        const got = page.getByRole('log', { name: 'Messages of the socket' });
-        await got.getByText('news: greeting').waitFor();
-        await got.getByText('{"channel":"news","event":"greeting","data":{"n":1.50}}').waitFor();
-        assert.deepEqual(await server.names('/demo/channels'), ['news', 'other']);
-        await assertAccessible(page);
-        const kicked = await request(server.master, 'POST', '/v1/apps/demo/users/alice/kick', {
-          agent: server.agent,
-          body: '{"reason":"enough"}',
-        });
-        assert.equal(kicked.status, 200);
-        await says(page, 'The server closed it: 4002 enough.');
-        await page.getByRole('button', { name: 'Open a socket' }).click();
-        await page.getByRole('link', { name: 'news' }).waitFor();
-        await page.getByRole('button', { name: 'Close the socket' }).click();
-        await until(async () => (await server.names('/demo/channels')).length === 0, 'it is gone');
-      },
-      desk,
-    ),
+    inPage(async (page) => {
+      await go(page, server, '#/apps');
+      await page.getByRole('link', { name: 'Open one to try it.' }).click();
+      await heading(page, 'Try it');
+      await page.getByLabel('Subscribe to').fill('news, other');
+      await page.getByRole('button', { name: 'Open a socket' }).click();
+      await page.getByRole('link', { name: 'other' }).waitFor();
+      await says(page, 'open');
+      await page.getByLabel('Data (JSON)').fill('{"n":1.50}');
+      await page.getByRole('button', { name: 'Publish' }).click();
+      const got = page.getByRole('log', { name: 'Messages of the socket' });
+      await got.getByText('news: greeting').waitFor();
+      await got.getByText('{"channel":"news","event":"greeting","data":{"n":1.50}}').waitFor();
+      assert.deepEqual(await server.names('/demo/channels'), ['news', 'other']);
+      await assertAccessible(page);
+      const kicked = await request(server.master, 'POST', '/v1/apps/demo/users/alice/kick', {
+        agent: server.agent,
+        body: '{"reason":"enough"}',
+      });
+      assert.equal(kicked.status, 200);
+      await says(page, 'The server closed it: 4002 enough.');
+      await page.getByRole('button', { name: 'Open a socket' }).click();
+      await page.getByRole('link', { name: 'news' }).waitFor();
+      await page.getByRole('button', { name: 'Close the socket' }).click();
+      await until(async () => (await server.names('/demo/channels')).length === 0, 'it is gone');
+    }, desk),
   );
 });
 
 // ---- looking away, and a server that is away
 
-consoleTest('a hidden tab asks for nothing, and goes on when it is shown', {}, async (page, server) => {
-  await page.clock.install();
-  await go(page, server, '#/apps');
-  await says(page, 'Live');
-  const requests = [];
-  page.on('request', (r) => requests.push(r.url()));
-  const turn = (state) =>
-    page.evaluate((value) => {
-      Object.defineProperty(document, 'visibilityState', { value, configurable: true });
-      document.dispatchEvent(new Event('visibilitychange'));
-    }, state);
-  const ended = page.waitForEvent('requestfailed', (r) => r.url().endsWith('/v1/events'));
-  await turn('hidden');
-  await ended;
-  await says(page, 'Paused');
-  requests.length = 0;
-  await page.clock.runFor(60_000);
-  assert.deepEqual(requests, []);
-  await turn('visible');
-  await says(page, 'Live');
-  await until(() => requests.some((url) => url.endsWith('/v1/apps')), 'it asks again');
-  assert.equal(requests.filter((url) => url.includes('/v1/events')).length, 1);
-});
+consoleTest(
+  'a hidden tab asks for nothing, and goes on when it is shown',
+  {},
+  async (page, server) => {
+    await page.clock.install();
+    await go(page, server, '#/apps');
+    await says(page, 'Live');
+    const requests = [];
+    page.on('request', (r) => requests.push(r.url()));
+    const turn = (state) =>
+      page.evaluate((value) => {
+        Object.defineProperty(document, 'visibilityState', { value, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+      }, state);
+    const ended = page.waitForEvent('requestfailed', (r) => r.url().endsWith('/v1/events'));
+    await turn('hidden');
+    await ended;
+    await says(page, 'Paused');
+    requests.length = 0;
+    await page.clock.runFor(60_000);
+    assert.deepEqual(requests, []);
+    await turn('visible');
+    await says(page, 'Live');
+    await until(() => requests.some((url) => url.endsWith('/v1/apps')), 'it asks again');
+    assert.equal(requests.filter((url) => url.includes('/v1/events')).length, 1);
+  },
+);
 
 test('a server that is away is told in a banner, and all goes on when it is back', async () => {
   const address = await freeAddress();
   let server = await Server.start({ 'master-api-listen': address });
   try {
-    await withPage(
-      browser,
+    await inPage(
       async (page) => {
         await go(page, server);
         await row(page, 'Nodes', 'slave, master').waitFor();
@@ -498,7 +491,10 @@ test('a server that is away is told in a banner, and all goes on when it is back
         await says(page, /Not connected, trying again in \d+ s/);
         await assertAccessible(page);
         server = await Server.start({ 'master-api-listen': address });
-        await page.getByRole('button', { name: 'Try now' }).click({ timeout: 2000 }).catch(() => {});
+        await page
+          .getByRole('button', { name: 'Try now' })
+          .click({ timeout: 2000 })
+          .catch(() => {});
         await says(page, 'Live');
         await page.locator('.banner').waitFor({ state: 'detached' });
         const client = await server.login({ app: 'back' });
@@ -511,162 +507,4 @@ test('a server that is away is told in a banner, and all goes on when it is back
   } finally {
     server.kill();
   }
-});
-
-// ---- for everybody
-
-/** Some of everything, so that every page has something on it. */
-async function liven(server) {
-  const client = await server.login({ app: 'app', user: 'ann', channels: ['news', 'order-*'] });
-  await client.subscribe('news');
-  const long = await server.login({ app: 'app', user: `someone-with-${'a-long-name-'.repeat(12)}` });
-  await long.subscribe(`order-${'1234567890'.repeat(12)}`);
-  const gone = await server.login({ app: 'app', user: 'bob' });
-  await gone.close(1000);
-  return [
-    '#/',
-    '#/apps',
-    '#/apps/app',
-    '#/apps/app/disconnects',
-    '#/apps/app/channels/news',
-    '#/apps/app/channels/nobody-here',
-    '#/apps/app/users/ann',
-    '#/apps/app/users/nobody',
-    `#/apps/app/sockets/${await client.socketId()}`,
-    '#/apps/app/sockets/none',
-    '#/try',
-    '#/no/such/page',
-  ];
-}
-
-const settled = async (page) => {
-  await page.locator('h1').waitFor();
-  await page.getByText('Asking the nodes').first().waitFor({ state: 'detached' });
-};
-
-consoleTest(
-  'every page is accessible, in light and in dark',
-  dev(),
-  async (page, server) => {
-    await page.goto(urlOf(server));
-    const sockets = new DevSockets(server);
-    for (const hash of await liven(sockets)) {
-      await page.goto(urlOf(server, hash));
-      await settled(page);
-      for (const colorScheme of ['light', 'dark']) {
-        await page.emulateMedia({ colorScheme });
-        await assertAccessible(page);
-      }
-    }
-    // What is chosen wins over the system, and is remembered.
-    const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
-    const dark = await ground();
-    await page.getByRole('button', { name: /^Colours/ }).click();
-    assert.notEqual(await ground(), dark);
-    await page.reload();
-    await settled(page);
-    assert.notEqual(await ground(), dark);
-    await page.getByRole('button', { name: 'Keyboard help' }).click();
-    await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
-    await assertAccessible(page);
-  },
-  { ...desk, ...refusals },
-);
-
-/** Sockets of a server with --dev, whose key is its own. */
-class DevSockets {
-  constructor(server) {
-    this.server = server;
-  }
-
-  async login({ app, user = '', channels = ['*'] }) {
-    const body = JSON.stringify({ app, user_id: user, channels });
-    const { agent, master } = this.server;
-    const reply = await request(master, 'POST', '/v1/dev/token', { agent, body });
-    return this.server.connect(this.server.url(app, reply.json().token));
-  }
-}
-
-consoleTest(
-  'on a phone nothing is wider than the page',
-  {},
-  async (page, server) => {
-    for (const hash of await liven(server)) {
-      await page.goto(urlOf(server, hash));
-      await settled(page);
-      const [whole, seen] = await page.evaluate(() => [
-        document.documentElement.scrollWidth,
-        document.documentElement.clientWidth,
-      ]);
-      assert.ok(whole <= seen, `${hash}: ${whole} > ${seen}`);
-      const nav = await page.getByRole('navigation', { name: 'Console' }).boundingBox();
-      assert.equal(Math.round(nav.y + nav.height), phone.viewport.height, 'the bar is at the foot');
-    }
-    await assertAccessible(page);
-  },
-  { ...phone, ...refusals },
-);
-
-consoleTest('by keyboard alone, from the beginning to a kick', {}, async (page, server) => {
-  const client = await server.login({ app: 'app', user: 'ann' });
-  await client.subscribe('news');
-  await go(page, server);
-  await page.getByRole('link', { name: 'app', exact: true }).waitFor();
-  const press = async (...list) => {
-    for (const key of list) await page.keyboard.press(key);
-  };
-  const focused = () =>
-    page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent);
-  const tabTo = async (text) => {
-    for (let i = 0; i < 40 && !(await focused()).startsWith(text); i++) await press('Tab');
-    assert.ok((await focused()).startsWith(text), `${text} is reached`);
-    // Whatever has the focus shows it.
-    const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
-    assert.notEqual(outline, 'none', text);
-  };
-  await press('Tab');
-  assert.equal(await focused(), 'To the content');
-  await press('Enter');
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
-  await tabTo('app');
-  await press('Enter');
-  await heading(page, 'app');
-  // A new page begins at its heading, and says what it is.
-  await until(async () => (await focused()) === 'app', 'the heading has the focus');
-  assert.equal(await page.title(), 'app · gusher');
-  await page.getByRole('link', { name: 'news' }).waitFor();
-  await press('/');
-  await page.keyboard.type('new');
-  await press('Escape');
-  await tabTo('news');
-  await press('Enter');
-  await heading(page, 'news');
-  await page.getByRole('link', { name: 'ann' }).waitFor();
-  await tabTo('ann');
-  await press('Enter');
-  await heading(page, 'ann');
-  await page.getByRole('group', { name: 'Sockets' }).waitFor();
-  await tabTo('Disconnect …');
-  await press('Enter');
-  await page.getByRole('dialog').waitFor();
-  // The focus stays in the dialog.
-  for (let i = 0; i < 6; i++) {
-    await press('Tab');
-    assert.ok(
-      await page.evaluate(
-        () => document.activeElement === document.body || Boolean(document.activeElement.closest('dialog')),
-      ),
-    );
-  }
-  await tabTo('Disconnect');
-  await press('Enter');
-  assert.equal((await client.closed()).code, 4002);
-  await says(page, 'This user is offline.');
-
-  // Single keys can be turned off.
-  await press('?');
-  await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
-  await page.getByLabel('Single keys are shortcuts').uncheck();
-  await press('Escape', '?');
-  assert.equal(await page.getByRole('dialog').count(), 0);
 });
