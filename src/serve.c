@@ -185,6 +185,9 @@ static bool print_dev_help(const struct config *c, const struct server_options *
            "(its key is %s/private.pem):\n\n  %.*s\n\n",
            GUSHER_VERSION, slave_s, slave, (int)gcs.len, gcs.p, master_s, master, (int)api.len,
            api.p, folder, (int)token.len, token.p);
+    if (api_has_console)
+        printf("The console, where all of it is to be seen and tried:\n\n  http%s://%s/ui/\n\n",
+               master_s, master);
     /* Whoever pastes may stand in another folder. */
     char itself[4096];
     ssize_t len = readlink("/proc/self/exe", itself, sizeof(itself) - 1);

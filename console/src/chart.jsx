@@ -5,11 +5,11 @@ import { GAP_MS } from './history.js';
 const WIDTH = 600;
 const HEIGHT = 120;
 
-/** 1, 2 or 5 times a power of ten, not below `n`. */
+/** A round number whose half is one, too, not below `n`. */
 export function niceMax(n, least) {
   if (!(n > least)) return least;
   const power = 10 ** Math.floor(Math.log10(n));
-  return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= n * 0.999);
+  return [1, 1.6, 2, 3, 4, 6, 8, 10].map((step) => step * power).find((top) => top >= n * 0.999);
 }
 
 /** What the width stands for: as much as there is, in round numbers. */

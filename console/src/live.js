@@ -40,6 +40,8 @@ const take = {
     connection.set({ state: 'open' });
   },
   nodes: (data) => {
+    // Answers come in any order; rows are to stay where they are.
+    data.nodes.sort((a, b) => (a.node < b.node ? -1 : 1));
     skewMs = data.time - Date.now();
     history.add(data);
     cluster.set(data);

@@ -1,15 +1,36 @@
 // The box that publishes: to a channel, or without an event to a user or a socket.
 import { useState } from 'preact/hooks';
 import { ask } from './api.js';
+import { key } from './settings.js';
 import { complaint } from './jsontext.js';
 import { toast } from './notices.jsx';
-import { ActionForm, Field } from './ui.jsx';
+import { ActionForm, Copy, Field } from './ui.jsx';
+
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** What a backend would do, to be pasted into a shell. */
+function Command({ target, json }) {
+  const url = new URL(`../v1/${target()}`, location.href.replace(/#.*/, ''));
+  const bearer = key.get() === null ? '' : ` -H "Authorization: Bearer $GUSHER_MASTER_KEY"`;
+  const text = `curl${bearer} -d ${quoted(json)} ${quoted(url.href)}`;
+  return (
+    <details class="command">
+      <summary>The same by curl</summary>
+      <div class="command-text">
+        <code>{text}</code>
+        <Copy text={text} label="Copy the command" />
+      </div>
+    </details>
+  );
+}
 
 /** `target`: gives the path; `hasEvent`: whether the message has one. */
 export function Publish({ target, hasEvent = false, submit = 'Publish', rows = 4 }) {
   const [event, setEvent] = useState('greeting');
   const [data, setData] = useState('{"hello":"world"}');
   const [wrong, setWrong] = useState({});
+  // The data goes out as it was typed: parsed and printed again, numbers could be others.
+  const json = `{${hasEvent ? `"event":${JSON.stringify(event)},` : ''}"data":${data}}`;
   const send = async () => {
     const found = {
       event: hasEvent && !event ? 'An event has a name.' : '',
@@ -17,15 +38,13 @@ export function Publish({ target, hasEvent = false, submit = 'Publish', rows = 4
     };
     setWrong(found);
     if (found.event || found.data) return;
-    // The data goes out as it was typed: parsed and printed again, numbers could be others.
-    const name = hasEvent ? `"event":${JSON.stringify(event)},` : '';
-    await ask(target(), { method: 'POST', json: `{${name}"data":${data}}` });
+    await ask(target(), { method: 'POST', json });
     toast('Published.');
   };
   const keys = (e) => {
     if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) e.currentTarget.form.requestSubmit();
   };
-  return (
+  const form = (
     <ActionForm onSubmit={send} submit={submit} what="Nothing was published.">
       {hasEvent && (
         <Field
@@ -46,5 +65,11 @@ export function Publish({ target, hasEvent = false, submit = 'Publish', rows = 4
         onKeyDown={keys}
       />
     </ActionForm>
+  );
+  return (
+    <>
+      {form}
+      <Command target={target} json={json} />
+    </>
   );
 }

@@ -160,6 +160,9 @@ struct str api_param(const struct api_call *c, struct str name);
 extern const unsigned char api_openapi[];
 extern const size_t api_openapi_len;
 
+/* Whether the console is part of this build (console.c). */
+extern const bool api_has_console;
+
 /* Of both APIs (moderation.c). */
 api_handler api_kick_socket, api_kick_user, api_kick_app, api_ban_user, api_ban_token,
     api_unban_user, api_unban_token, api_bans;

@@ -212,4 +212,5 @@ const struct route api_console_routes[] = {
 
 #endif
 
+const bool api_has_console = GUSHER_CONSOLE;
 const unsigned api_n_console_routes = sizeof(api_console_routes) / sizeof(api_console_routes[0]);
