@@ -51,7 +51,8 @@ struct config {
     /* subscribe */
     const char *url, *token, *ca_file;
     struct config_list subscribe_to;
-    /* publish, online, channels, kick, which also have app, user, master and master_key */
+    /* publish, online, channels, kick and (json) subscribe, which also have app, user, master and
+     * master_key */
     const char *event, *data, *socket, *channel_pattern, *reason;
     bool count, json, everybody;
     /* top, which also has master_key and ca_file */

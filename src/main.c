@@ -122,7 +122,8 @@ static int run_subscribe(const struct config *c)
                                         .ca_file = c->ca_file,
                                         .token = c->token,
                                         .channels = c->subscribe_to.items,
-                                        .n_channels = c->subscribe_to.n};
+                                        .n_channels = c->subscribe_to.n,
+                                        .json = c->json};
     return subscribe_run(&o, why, sizeof(why)) ? run_fail(1, why) : 0;
 }
 

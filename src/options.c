@@ -277,6 +277,10 @@ const struct option options[] = {
      "A JWT or a ticket."},
     {CONFIG_SUBSCRIBE, "channel", NULL, NULL, LIST, AT(subscribe_to), 0, 0, "NAME",
      "A channel to listen to. Repeatable."},
+    {CONFIG_SUBSCRIBE, "json", NULL, "off", SWITCH, AT(json), 0, 0, "",
+     "Each message as one line of JSON: {\"channel\":..,\"event\":..,\"data\":..}. Of a message "
+     "without "
+     "an event, to a user or a socket, all is data; what it does not have is null."},
 
     {CONFIG_BENCH, "slave", NULL, "ws://127.0.0.1:8888/gcs", TEXT, AT(slave), 0, 0, "URL,URL",
      "Where subscribers connect: ws://HOST:PORT/PREFIX, or wss:// (whatever the certificate). Of "

@@ -19,7 +19,7 @@ enum {
 
 struct client {
     int fd;
-    bool is_wss;
+    bool is_wss, json;
     struct client_tls_context *tls_context;
     struct client_tls *tls; /* NULL: plain */
     char host[256], port[8];
@@ -192,10 +192,42 @@ static enum err subscribe(struct client *c, const char *channel)
     return e;
 }
 
+/* White space that JSON permits between its tokens, line feeds included, must not cut the line. In
+ * strings there is none of it: they have escapes. */
+static void add_on_one_line(struct buf *out, struct str json)
+{
+    size_t at = out->len;
+    buf_str(out, json);
+    for (; at < out->len; at++)
+        if (out->p[at] == '\n' || out->p[at] == '\r')
+            out->p[at] = ' ';
+}
+
+/* One object a message: of what has no event and data, as pushes to users and sockets may, all is
+ * data. */
+static void print_json(struct json message)
+{
+    struct json channel, event, data;
+    bool has_channel = json_get(message, STR("channel"), &channel) && channel.type == JSON_STRING;
+    bool is_event = json_get(message, STR("event"), &event) && event.type == JSON_STRING &&
+                    json_get(message, STR("data"), &data);
+    struct buf out = BUF_INIT;
+    buf_str(&out, STR("{\"channel\":"));
+    buf_str(&out, is_event && has_channel ? channel.text : STR("null"));
+    buf_str(&out, STR(",\"event\":"));
+    buf_str(&out, is_event ? event.text : STR("null"));
+    buf_str(&out, STR(",\"data\":"));
+    add_on_one_line(&out, is_event ? data.text : message.text);
+    buf_str(&out, STR("}\n"));
+    fwrite(out.p, 1, out.len, stdout);
+    buf_fini(&out);
+}
+
 static enum err on_text(struct client *c, struct str text)
 {
     struct json message, event, data;
-    if (json_parse(&message, text) == ERR_OK && json_get(message, STR("event"), &event) &&
+    bool is_json = json_parse(&message, text) == ERR_OK;
+    if (is_json && json_get(message, STR("event"), &event) &&
         json_get(message, STR("data"), &data)) {
         if (json_is(event, STR("gusher.subscribe_error"))) {
             char refused[256];
@@ -207,7 +239,12 @@ static enum err on_text(struct client *c, struct str text)
             return ERR_OK;
         }
     }
-    printf("%.*s\n", (int)text.len, text.p);
+    if (c->json && !is_json)
+        return fail(c, ERR_PROTO, "the server sent what is not JSON", "");
+    if (c->json)
+        print_json(message);
+    else
+        printf("%.*s\n", (int)text.len, text.p);
     fflush(stdout);
     return ERR_OK;
 }
@@ -273,7 +310,7 @@ static enum err listen_on(struct client *c, struct buf *in)
 
 enum err subscribe_run(const struct subscribe_options *o, char *why, size_t why_len)
 {
-    struct client c = {.fd = -1, .why = why, .why_len = why_len};
+    struct client c = {.fd = -1, .json = o->json, .why = why, .why_len = why_len};
     struct buf in = BUF_INIT;
     enum err e = parse_url(&c, o->url);
     if (!e)

@@ -1,6 +1,7 @@
 /* subscribe.h - `gusher subscribe`: a WebSocket client that prints what arrives, a line each. */
 #ifndef CLI_SUBSCRIBE_H
 #define CLI_SUBSCRIBE_H
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/err.h"
 
@@ -10,6 +11,7 @@ struct subscribe_options {
     const char *token;   /* a JWT or a ticket */
     const char *const *channels;
     unsigned n_channels;
+    bool json; /* each message as {"channel","event","data"} on one line, instead of as it came */
 };
 
 /* Connects, subscribes and prints messages on standard output until the server closes (ERR_OK) or

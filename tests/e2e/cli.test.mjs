@@ -4,7 +4,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import test from 'node:test';
 import { certificate } from './support/certificates.mjs';
-import { bin, environment, freeAddress, run, serverTest, withServer } from './support/gusher.mjs';
+import { bin, environment, freeAddress, Process, run, serverTest, withServer } from './support/gusher.mjs';
 import * as keys from './support/keys.mjs';
 import { until } from './support/wait.mjs';
 
@@ -121,6 +121,35 @@ test('a master with keys and TLS is asked, too', async () => {
     },
     { tls: { ca: main.cert } },
   );
+});
+
+// ---- gusher subscribe
+
+serverTest('gusher subscribe --json: an object a line, whatever comes', {}, async (server) => {
+  const url = server.url('app', '').split('?')[0];
+  const token = keys.sign(keys.claims({ user: 'ann' }));
+  const listener = new Process(bin, ['subscribe', 'c', '"ü/', '--json', '--url', url], {
+    env: environment({ GUSHER_TOKEN: token }),
+  });
+  const next = () => listener.line('stdout', /./);
+  await listener.line('stderr', /^subscribed: .*"c"/);
+  await listener.line('stderr', /^subscribed: .*ü/);
+  // As it came: the order of members and what no number can hold. Only line feeds are none any more.
+  await server.push('app', 'c', 'e', '{"b":1e400,\r\n "a": "x\\n<&"}');
+  assert.equal(await next(), '{"channel":"c","event":"e","data":{"b":1e400,   "a": "x\\n<&"}}');
+  await server.push('app', '"ü/', 'gusher.subscribe', 'text');
+  assert.deepEqual(JSON.parse(await next()), { channel: '"ü/', event: 'gusher.subscribe', data: 'text' });
+  await server.post('/push/user/app/ann', { data: '{"event":"letter","data":[1]}' });
+  assert.equal(await next(), '{"channel":null,"event":"letter","data":[1]}');
+  for (const data of ['[1,2]', '"text"', 'null', '{"event":1,"data":2}', '{"data":{"channel":"c"}}']) {
+    await server.post('/push/user/app/ann', { data });
+    assert.equal(await next(), `{"channel":null,"event":null,"data":${data}}`);
+  }
+  await server.post('/add/channel/user/app/ann', { data: 'more' });
+  assert.equal(await next(), '{"channel":null,"event":"gusher.addchannel","data":{"channel":"more"}}');
+  await server.post('/kick/user/app/ann', { reason: 'enough' });
+  assert.equal((await listener.exit()).code, 0);
+  assert.match(listener.stderr, /the server closed: 4002 enough/);
 });
 
 // ---- gusher check
