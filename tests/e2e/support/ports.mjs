@@ -29,6 +29,18 @@ export async function freePort() {
   }
 }
 
+/** The first of `n` such ports in a row. */
+export async function freeRange(n) {
+  for (;;) {
+    const first = await freePort();
+    const rest = Array.from({ length: n - 1 }, (_, i) => first + 1 + i);
+    if (rest.some((port) => given.has(port))) continue;
+    if (!(await Promise.all(rest.map(isFree))).every(Boolean)) continue;
+    for (const port of rest) given.add(port);
+    return first;
+  }
+}
+
 /** start(port, port, ..), again with others while a port turns out to be taken. */
 export async function onFreePorts(n, start) {
   for (let tries = 1; ; tries++) {
