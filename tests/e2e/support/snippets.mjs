@@ -89,8 +89,8 @@ export class Workshop {
     for (const name of ['server', 'cluster']) fs.copyFileSync(path.join(root, 'script', name), at('script', name));
     // It is built, and nothing is missing: tests of those would be tests of the machine.
     for (const name of ['build', 'setup']) fs.writeFileSync(at('script', name), '#!/bin/sh\n', { mode: 0o755 });
-    // An answer that refuses is a failure.
-    fs.writeFileSync(at('build/curl'), '#!/bin/sh\nexec /usr/bin/curl -f -sS "$@"\n', { mode: 0o755 });
+    // An answer that refuses is a failure, unless the reader wants to see it (-i).
+    fs.writeFileSync(at('build/curl'), '#!/bin/sh\ncase "$1" in -i) f=;; *) f=-f;; esac; exec /usr/bin/curl $f -sS "$@"\n', { mode: 0o755 });
     fs.mkdirSync(at('etc'));
     const { certFile, keyFile } = certificate(['push.example', 'localhost', '127.0.0.1'], { folder: at('etc') });
     const files = { fullchain: certFile, privkey: keyFile, public: publicFile, private: privateFile };
@@ -224,6 +224,15 @@ export const judges = {
     const unit = workshop.localised(text).replace('/usr/bin/gusher', bin);
     return ['systemd-analyze', 'verify', workshop.write('snippet.service', unit)];
   },
+};
+
+/** What says whether a text is a program at all; of what needs a framework that is all. */
+export const parsers = {
+  js: ['node', '--check'],
+  python: ['python3', '-m', 'py_compile'],
+  php: ['php', '-l'],
+  ruby: ['ruby', '-c'],
+  go: ['gofmt', '-e'],
 };
 
 export function judge(command, workshop) {
