@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { root } from './support/gusher.mjs';
+import { Client } from './support/client.mjs';
+import { Process, root, Server } from './support/gusher.mjs';
+import * as keys from './support/keys.mjs';
 import { blocksOf, hasTool, judge, judges, parsers, quotes, Workshop } from './support/snippets.mjs';
+import { until } from './support/wait.mjs';
 
 /** How many blocks nobody runs. Each says why; one more wants a reason, and this number. */
 const NOT_RUN = 2;
@@ -43,7 +46,6 @@ async function walk(block, workshop, t) {
     return;
   }
   if (notes.from) assert.ok(quotes(text, path.join(root, notes.from)), `not to be found in ${notes.from}`);
-  else if (notes.file) workshop.write(notes.file, text);
   else if (lang === 'sh') await workshop.run(block);
   else if (lang === 'text') await workshop.compare(block);
   else if (lang === 'json') JSON.parse(text);
@@ -52,7 +54,8 @@ async function walk(block, workshop, t) {
     const [tool, ...args] = parsers[lang];
     if (hasTool(tool)) judge([tool, ...args, workshop.write(`snippet.${lang === 'js' ? 'mjs' : lang}`, text)], workshop);
     else t.diagnostic(`line ${block.line}: there is no ${tool} here`);
-  } else assert.fail(`nobody runs what is "${lang}", and it is not marked so`);
+  } else assert.ok(notes.file, `nobody runs what is "${lang}", and it is not marked so`);
+  if (notes.file) workshop.write(notes.file, text);
 }
 
 for (const page of pages) {
@@ -72,6 +75,101 @@ for (const page of pages) {
     }
   });
 }
+
+// ---- the proxies of docs/how-to/proxies.md, with a client before and gusher behind
+
+const proxies = read('docs/how-to/proxies.md');
+const configuration = (lang, name) => proxies.find((block) => block.lang === lang && block.notes.file === name).text;
+const certFile = '/etc/letsencrypt/live/push.example/fullchain.pem';
+
+/** Runs `command(workshop)` before gusher; a message must come through to clients whose addresses gusher can tell apart. */
+function proxyTest(name, port, flags, command) {
+  test(`${name} in front`, async () => {
+    const workshop = await Workshop.open(PORTS);
+    const cert = fs.readFileSync(workshop.localised(certFile));
+    const server = await Server.start({
+      'api-listen': `127.0.0.1:${workshop.port(8888)}`,
+      'limits-exempt': 'none',
+      'max-connections-per-address': 1,
+      'ping-interval': 1,
+      ...flags(workshop),
+    }, { tls: { ca: cert } });
+    const [program, ...args] = command(workshop);
+    const proxy = new Process(program, args, { cwd: workshop.folder, env: workshop.environment() });
+    const clients = [];
+    const open = async (localAddress) => {
+      const token = keys.sign(keys.claims({ user: 'ann' }));
+      const tls = { ca: cert, servername: 'push.example', headers: { Host: 'push.example' }, localAddress };
+      const client = await Client.open(`wss://127.0.0.1:${workshop.port(port)}/gcs/ws/app?token=${token}`, tls);
+      clients.push(client);
+      return client;
+    };
+    try {
+      // Once it listens; a try that fails leaves nothing behind at gusher.
+      let why;
+      const tried = () => open('127.0.0.2').catch((error) => void (why = error));
+      const first = await until(tried, `${name} listens`).catch(({ message }) =>
+        assert.fail(`${message}: ${why}\n${proxy.stdout}${proxy.stderr}`),
+      );
+      await first.subscribe('c');
+      await assert.rejects(open('127.0.0.2'), /429 too many connections from your address|socket hang up|ECONNRESET/);
+      const second = await open('127.0.0.3');
+      await second.subscribe('c');
+      let pings = 0;
+      first.ws.on('ping', () => pings++);
+      await server.push('app', 'c', 'e', '{"through":"the proxy"}');
+      for (const client of [first, second]) assert.deepEqual((await client.nextJson()).data, { through: 'the proxy' });
+      await until(() => pings > 0, 'a ping');
+      for (const client of clients) await client.close();
+      proxy.signal('SIGTERM');
+      await proxy.exit();
+      await server.stop();
+    } finally {
+      proxy.kill();
+      server.kill();
+      await workshop.close();
+    }
+  });
+}
+
+const trusted = () => ({ 'trusted-proxies': '127.0.0.1' });
+
+proxyTest('nginx', 443, trusted, (workshop) => {
+  const site = configuration('nginx', 'nginx-push.conf');
+  const whole = `daemon off; master_process off; pid nginx.pid; error_log stderr; events {}\nhttp { access_log off; ${site} }\n`;
+  return ['nginx', '-p', workshop.folder, '-e', 'stderr', '-c', workshop.write('nginx.conf', whole)];
+});
+
+proxyTest('HAProxy', 443, trusted, (workshop) => ['haproxy', '-db', '-f', workshop.write('haproxy.cfg', configuration('haproxy'))]);
+
+const ownTls = (workshop) => ({
+  'proxy-protocol': '127.0.0.2',
+  'tls-on': 'slave',
+  'tls-cert-file': workshop.localised(certFile),
+  'tls-key-file': workshop.localised(certFile.replace('fullchain', 'privkey')),
+});
+proxyTest('HAProxy, by the PROXY protocol,', 8443, ownTls, (workshop) => {
+  return ['haproxy', '-db', '-f', workshop.write('haproxy.cfg', configuration('haproxy', 'haproxy-tcp.cfg'))];
+});
+
+proxyTest('Caddy', 443, trusted, (workshop) => {
+  // No authority knows this name here.
+  const files = `tls ${certFile} ${certFile.replace('fullchain', 'privkey')}`;
+  const site = configuration('caddy').replace('{', `{\n\t${files}`);
+  const ours = `{\n\tadmin off\n\tauto_https disable_redirects\n\thttps_port ${workshop.port(443)}\n}\n`;
+  return ['caddy', 'run', '--adapter', 'caddyfile', '--config', workshop.write('Caddyfile', ours + site)];
+});
+
+const noSystemd = !hasTool('systemd-analyze') && 'there is no systemd here';
+test('the unit for systemd, and the drop-in of docs/how-to/service.md', { skip: noSystemd }, async () => {
+  const workshop = await Workshop.open(PORTS);
+  const local = (text) => text.replaceAll('/usr/bin/gusher', `${workshop.folder}/build/gusher`);
+  const unit = workshop.write('gusher.service', local(fs.readFileSync(path.join(root, 'packaging/gusher.service'), 'utf8')));
+  const role = read('docs/how-to/service.md').find(({ notes }) => notes.file === 'role.conf');
+  judge(['systemd-analyze', 'verify', unit], workshop);
+  workshop.write('gusher.service.d/role.conf', local(role.text));
+  judge(['systemd-analyze', 'verify', unit], workshop);
+});
 
 test('every reason has its part of docs/REASONS.md, and no other', () => {
   const source = fs.readFileSync(path.join(root, 'src/edge/reason.c'), 'utf8');

@@ -95,7 +95,7 @@ export class Workshop {
     const { certFile, keyFile } = certificate(['push.example', 'localhost', '127.0.0.1'], { folder: at('etc') });
     const files = { fullchain: certFile, privkey: keyFile, public: publicFile, private: privateFile };
     for (const [name, file] of Object.entries(files)) fs.copyFileSync(file, at('etc', `${name}.pem`));
-    fs.writeFileSync(at('etc/both.pem'), fs.readFileSync(certFile) + fs.readFileSync(keyFile));
+    fs.writeFileSync(at('etc/push.example.pem'), fs.readFileSync(certFile) + fs.readFileSync(keyFile));
     fs.writeFileSync(at('state'), '');
   }
 
@@ -107,7 +107,7 @@ export class Workshop {
   localised(text) {
     return text
       .replaceAll(/\b\d{4,5}\b/g, (number) => this.ports.get(number) ?? number)
-      .replaceAll(/:(80|443)\b/g, (all, number) => `:${this.ports.get(number)}`)
+      .replaceAll(/(:|listen )(80|443)\b/g, (_, before, number) => before + this.ports.get(number))
       .replaceAll(/\/etc\/(gusher|haproxy|letsencrypt\/live\/push\.example)\//g, `${this.folder}/etc/`);
   }
 
@@ -236,5 +236,5 @@ export const parsers = {
 };
 
 export function judge(command, workshop) {
-  execFileSync(command[0], command.slice(1), { stdio: 'pipe', env: workshop.environment(), cwd: workshop.folder });
+  execFileSync(command[0], command.slice(1), { stdio: 'pipe', env: workshop.environment(), cwd: workshop.folder, timeout: BLOCK_MS });
 }
