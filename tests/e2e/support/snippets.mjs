@@ -2,6 +2,7 @@
 //
 //   <!-- not run: why -->          nobody runs it
 //   <!-- needs TOOL -->            it is run where there is such a program
+//   <!-- fails with CODE -->       as the page says
 //   <!-- stays NAME until TEXT --> it goes on: the next block comes when it has printed TEXT
 //   <!-- ends NAME -->             before it, the reader presses Ctrl-C there
 //   <!-- file NAME -->             it is a file of the reader's, written where the page's commands run
@@ -28,7 +29,7 @@ export function blocksOf(markdown) {
   let notes = {};
   const lines = markdown.split('\n');
   for (let i = 0; i < lines.length; i++) {
-    const note = /^ *<!-- (not run|needs|stays|ends|file|from|printed by):? (.*) -->$/.exec(lines[i]);
+    const note = /^ *<!-- (not run|needs|fails|stays|ends|file|from|printed by):? (.*) -->$/.exec(lines[i]);
     const fence = /^( *)(```+)(\w*)$/.exec(lines[i]);
     if (note) {
       notes[note[1]] = note[2];
@@ -161,11 +162,11 @@ export class Workshop {
     }
     try {
       const { code } = await shell.exit(BLOCK_MS);
-      assert.equal(code, 0, `${shell.stdout}${shell.stderr}`);
+      assert.equal(code, Number(notes.fails?.slice('with '.length) ?? 0), `${shell.stdout}${shell.stderr}`);
     } finally {
       this.#end(shell);
     }
-    this.before = shell.stdout;
+    this.before = notes.fails ? shell.stderr : shell.stdout;
   }
 
   /** What a page says that was printed. */
