@@ -183,12 +183,26 @@ static bool read_bearer(struct str header, struct str *secret)
     return str_eq_nocase(scheme, STR("Bearer")) && secret->len;
 }
 
+/* Without keys this machine may call, and so may a browser on it: but no page of somebody else's
+ * that it shows (Fetch Metadata; every browser of today says so). */
+static bool is_no_strange_page(struct api_call *c)
+{
+    struct str site = c->request->headers[HTTP_H_FETCH_SITE];
+    if (!site.p || !str_eq(site, STR("cross-site")))
+        return true;
+    LOG(LOG_WARN, "page_refused", LOG_STR("origin", c->request->headers[HTTP_H_ORIGIN]));
+    api_problem(c->reply, PROBLEM_ORIGIN);
+    return false;
+}
+
 static bool is_permitted(struct api_call *c, enum master_right right)
 {
     const struct master_keys *keys = c->api->trust->master_keys;
     struct str header = c->request->headers[HTTP_H_AUTHORIZATION], secret;
-    if (!right || !keys)
+    if (!right)
         return true;
+    if (!keys)
+        return is_no_strange_page(c);
     if (!header.p || !read_bearer(header, &secret))
         return refuse_key(c, PROBLEM_KEY_NEEDED, "");
     c->key = master_keys_find(keys, secret);

@@ -169,7 +169,7 @@ api_handler api_kick_socket, api_kick_user, api_kick_app, api_ban_user, api_ban_
 
 /* What the console asks for beside the rest (watch.c). */
 api_handler api_put_log, api_watch, api_nodes, api_find_channels, api_find_users, api_socket,
-    api_sockets, api_sockets_of_user, api_sockets_of_channel;
+    api_trace, api_sockets, api_sockets_of_user, api_sockets_of_channel;
 
 extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[],
     api_moderation_routes[], api_health_routes[], api_console_routes[], api_v1_slave_routes[],

@@ -269,6 +269,7 @@ const struct route api_v1_master_routes[] = {
     {HTTP_M_GET, USER "/disconnects", ENTRY(on_disconnects, MASTER_QUERY)},
     {HTTP_M_GET, APP "/sockets", ENTRY(api_sockets, MASTER_QUERY)},
     {HTTP_M_GET, SOCKET, ENTRY(api_socket, MASTER_QUERY)},
+    {HTTP_M_GET, SOCKET "/events", ENTRY(api_trace, MASTER_QUERY)},
     {HTTP_M_GET, USER "/sockets", ENTRY(api_sockets_of_user, MASTER_QUERY)},
     {HTTP_M_GET, CHANNEL "/sockets", ENTRY(api_sockets_of_channel, MASTER_QUERY)},
     {HTTP_M_PUT, "log", ENTRY(api_put_log, MASTER_ADMIN)},

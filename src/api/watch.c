@@ -16,6 +16,11 @@ enum api_outcome api_socket(struct api_call *c)
     return api_query_objects(c, HUB_SOCKET);
 }
 
+enum api_outcome api_trace(struct api_call *c)
+{
+    return api_query_objects(c, HUB_TRACE);
+}
+
 enum api_outcome api_sockets(struct api_call *c)
 {
     return api_query_objects(c, HUB_SOCKETS);

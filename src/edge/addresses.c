@@ -28,17 +28,22 @@ void addresses_set(struct addresses *a, uint64_t number, const struct in6_addr *
         a->list[place] = client ? *client : (struct in6_addr){0};
 }
 
+void addresses_text(const struct in6_addr *ip, char out[ADDRESSES_TEXT])
+{
+    out[0] = 0;
+    if (IN6_IS_ADDR_V4MAPPED(ip))
+        inet_ntop(AF_INET, ip->s6_addr + 12, out, ADDRESSES_TEXT);
+    else if (!IN6_IS_ADDR_UNSPECIFIED(ip))
+        inet_ntop(AF_INET6, ip, out, ADDRESSES_TEXT);
+}
+
 void addresses_write(const struct addresses *a, uint64_t number, int fd, char out[ADDRESSES_TEXT])
 {
     uint32_t place = (uint32_t)number;
     struct sockaddr_storage peer = {0};
     socklen_t len = sizeof(peer);
     struct in6_addr ip = place < a->n ? a->list[place] : (struct in6_addr){0};
-    out[0] = 0;
     if (IN6_IS_ADDR_UNSPECIFIED(&ip) && getpeername(fd, (struct sockaddr *)&peer, &len) == 0)
         ip = networks_ip(&peer);
-    if (IN6_IS_ADDR_V4MAPPED(&ip))
-        inet_ntop(AF_INET, ip.s6_addr + 12, out, ADDRESSES_TEXT);
-    else if (!IN6_IS_ADDR_UNSPECIFIED(&ip))
-        inet_ntop(AF_INET6, &ip, out, ADDRESSES_TEXT);
+    addresses_text(&ip, out);
 }

@@ -21,6 +21,9 @@ void addresses_fini(struct addresses *a);
  * NULL: by itself. */
 void addresses_set(struct addresses *a, uint64_t number, const struct in6_addr *client);
 
+/* "192.0.2.1"; "" of the address that is all zero. */
+void addresses_text(const struct in6_addr *ip, char out[ADDRESSES_TEXT]);
+
 /* Writes the address, without a port, of the client behind the socket, whose descriptor is `fd`; ""
  * when nobody knows it any more. */
 void addresses_write(const struct addresses *a, uint64_t number, int fd, char out[ADDRESSES_TEXT]);

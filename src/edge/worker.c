@@ -59,6 +59,12 @@ void worker_listen(struct worker *w, struct str app, struct str channel, bool on
     on_interest(w, &(struct hub_name){.app = app, .name = channel}, on);
 }
 
+void worker_note(struct worker *w, const struct hub_socket *s, struct str word, struct str text)
+{
+    const struct trace_socket of = {.number = s->number, .salt = s->salt, .app = hub_app_of(s)};
+    trace_note(&w->trace, &of, (int64_t)(w->loop.now_s * 1000), word, text);
+}
+
 /* ---- letters ---- */
 
 /* Takes over the bytes' memory. */
@@ -95,6 +101,15 @@ static void on_matched(void *ctx, const struct bus_question *q, struct buf *name
     send_page(ctx, q, HUB_CURSOR_END, names);
 }
 
+static void tell_trace(struct worker *w, const struct hub_question *q, struct buf *page)
+{
+    struct hub_address a;
+    if (hub_address_parse(&a, q->channel) || a.node != w->node->id || a.worker != w->index)
+        return;
+    const struct trace_socket s = {.number = a.number, .salt = a.salt, .app = q->app};
+    trace_tell(&w->trace, &s, (int64_t)(w->loop.now_s * 1000), page);
+}
+
 /* What the hub does not know: objects. */
 static uint32_t own_page(struct worker *w, const struct bus_question *q, uint32_t cursor,
                          struct buf *page)
@@ -108,6 +123,9 @@ static uint32_t own_page(struct worker *w, const struct bus_question *q, uint32_
         about_write(&about, w->node);
         names_add(page, buf_as_str(&about));
         buf_fini(&about);
+        return HUB_CURSOR_END;
+    case HUB_TRACE:
+        tell_trace(w, &q->q, page);
         return HUB_CURSOR_END;
     default:
         return sockets_page(w, &q->q, cursor, q->page_bytes, page);
@@ -190,12 +208,25 @@ static void note_writes(struct worker *w)
     w->n_came = 0;
 }
 
+/* The sockets of a user whose grants change. */
+static void note_grants(struct worker *w, const struct msg *m)
+{
+    bool is_add = m->kind == MSG_ADD;
+    if (!is_add && m->kind != MSG_RELOAD)
+        return;
+    for (const struct hub_socket *s = hub_sockets_of(w->hub, m->app, m->target); s;
+         s = s->next_of_user)
+        worker_note(w, s, is_add ? STR("grant_added") : STR("grants_replaced"),
+                    is_add ? m->data : STR_EMPTY);
+}
+
 /* What that costs of a reading. */
 static unsigned dispatch(struct worker *w, const struct msg *m)
 {
     if (w->n_came == WORKER_WRITES_NOTED)
         note_writes(w);
     w->came_us[w->n_came++] = m->came_us;
+    note_grants(w, m);
     return hub_dispatch(w->hub, m) * WORKER_DELIVERY_COST;
 }
 
@@ -519,6 +550,7 @@ void worker_free(struct worker *w)
     recorder_free(w->recorder);
     events_free(w->events);
     addresses_fini(&w->addresses);
+    trace_fini(&w->trace);
     hub_free(w->hub);
     trust_unref(w->api.trust);
     tls_context_unref(w->tls);

@@ -12,6 +12,7 @@
 #include "edge/node.h"
 #include "edge/reason.h"
 #include "edge/recorder.h"
+#include "edge/trace.h"
 #include "net/conn.h"
 #include "net/listener.h"
 #include "proto/proto.h"
@@ -72,7 +73,8 @@ struct worker {
     unsigned n_turned_away;       /* connections that only hear why not */
     struct matching *matching;    /* questions with a pattern */
     struct kicks *kicks;          /* sockets that are to be closed */
-    struct recorder *recorder;    /* those that have ended */
+    struct recorder *recorder;    /* those that have ended, */
+    struct trace trace;           /* and what has happened to each */
     struct addresses addresses;   /* of those that came by a proxy */
     struct events *events;        /* who watches */
     struct buf too_slow;          /* the numbers of sockets that could not take a message */
@@ -124,6 +126,9 @@ void worker_conn_gone(struct worker *w);
 
 /* Something of this worker, beside its hub, begins to listen to a channel, or no longer does. */
 void worker_listen(struct worker *w, struct str app, struct str channel, bool on);
+
+/* Something has happened to a socket of this worker (trace.h). */
+void worker_note(struct worker *w, const struct hub_socket *s, struct str word, struct str text);
 
 /* The scratch buffer, empty. */
 struct buf *worker_scratch(struct worker *w);

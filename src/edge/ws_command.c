@@ -92,6 +92,22 @@ void ws_answer(struct ws_conn *s, struct buf *payload)
         ws_reply(s, payload, WS_TEXT);
 }
 
+/* Of {"event":"..","socket_id":"..","data":..} the event and the data's beginning. Who only asks
+ * whether we live asks often. */
+static void note_answer(struct ws_conn *s, struct str text)
+{
+    const struct str event = STR("{\"event\":\""), data = STR("\"data\":");
+    if (!str_starts(text, event))
+        return;
+    struct str rest = str_make(text.p + event.len, text.len - event.len),
+               word = str_cut(&rest, '"');
+    const char *at = memmem(rest.p, rest.len, data.p, data.len);
+    if (!at || str_starts(word, STR("gusher.pong")))
+        return;
+    at += data.len;
+    worker_note(ws_worker(s), &s->socket, word, str_make(at, (size_t)(rest.p + rest.len - at - 1)));
+}
+
 void ws_on_text(struct ws_conn *s, struct str text)
 {
     struct worker *w = ws_worker(s);
@@ -104,6 +120,7 @@ void ws_on_text(struct ws_conn *s, struct str text)
     struct proto_outcome o =
         ws_proto_of(&s->socket)
             ->command(&host, w->hub, &s->socket, text, (int64_t)w->loop.now_s, out);
+    note_answer(s, str_make(out->p + WS_HEADER_MAX, out->len - WS_HEADER_MAX));
     if (o.close_code)
         ws_close_as(s, REASON_BAD_COMMAND, o.close_code, str_of(o.close_reason));
     else if (out->len > WS_HEADER_MAX && !conn_is_ending(&s->conn) && has_to_wait(s, &o))

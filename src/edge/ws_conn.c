@@ -16,6 +16,15 @@ static struct ws_conn *self(struct conn *c)
 
 /* ---- the end ---- */
 
+static void note_end(struct worker *w, const struct recorder_end *e, const struct ws_conn *s)
+{
+    struct buf text = BUF_INIT;
+    buf_printf(&text, "%s (%u)%s", reasons[e->why].word, e->code, e->detail.len ? ": " : "");
+    buf_str(&text, e->detail);
+    worker_note(w, &s->socket, STR("closed"), buf_as_str(&text));
+    buf_fini(&text);
+}
+
 static void tell_end(const struct ws_conn *s, enum reason why, unsigned code, struct str detail)
 {
     char id[HUB_SOCKET_ID_LEN];
@@ -29,8 +38,10 @@ static void tell_end(const struct ws_conn *s, enum reason why, unsigned code, st
                                    .detail = detail,
                                    .since_s = s->socket.since_s,
                                    .ended_s = (int64_t)w->loop.now_s};
-    if (why != REASON_SHUTDOWN) /* nobody will ask any more */
+    if (why != REASON_SHUTDOWN) { /* nobody will ask any more */
         recorder_add(w->recorder, &e, w->loop.now_ms);
+        note_end(w, &e, s);
+    }
     LOG(reasons[why].level, "socket_closed", LOG_STR("socket", e.socket),
         LOG_CSTR("reason", reasons[why].word), LOG_INT("code", code), LOG_STR("detail", detail));
 }
@@ -300,14 +311,16 @@ static const struct conn_ops ops = {.read_max = CONN_READ_STRANGER,
                                     .on_drained = on_drained,
                                     .on_gone = on_gone};
 
-static void log_opened(const struct ws_conn *s, const struct claims *claims, struct str request)
+static void tell_opened(const struct ws_conn *s, const struct in6_addr *ip,
+                        const struct claims *claims, struct str request)
 {
-    const struct worker *w = ws_worker(s);
+    struct worker *w = ws_worker(s);
     char id[HUB_SOCKET_ID_LEN], address[ADDRESSES_TEXT];
+    addresses_text(ip, address);
+    worker_note(w, &s->socket, STR("opened"), str_of(address));
     if (!log_is_on(LOG_SOCKETS, LOG_DEBUG))
         return;
     hub_socket_id(w->hub, &s->socket, id);
-    addresses_write(&w->addresses, s->socket.number, s->conn.io.fd, address);
     LOG(LOG_DEBUG, "socket_opened", LOG_STR("socket", str_make(id, sizeof(id))),
         LOG_STR("request", request), LOG_STR("app", claims->app_key),
         LOG_STR("user", claims->user_id), LOG_CSTR("address", address));
@@ -332,7 +345,7 @@ void ws_conn_open(struct worker *w, struct conn *from, struct visitor visitor, s
     addresses_set(&w->addresses, s->socket.number, visitor.came_by_proxy ? &visitor.ip : NULL);
     s->joined = true;
     s->socket.since_s = (uint32_t)w->loop.now_s;
-    log_opened(s, claims, request);
+    tell_opened(s, &visitor.ip, claims, request);
     ws_token_begins(s, claims);
     claims_unref(claims);
     ws_set_timer(s);

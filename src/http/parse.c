@@ -25,6 +25,7 @@ static const struct {
     [HTTP_H_IF_NONE_MATCH] = NAME("if-none-match"),
     [HTTP_H_ACCEPT_ENCODING] = NAME("accept-encoding"),
     [HTTP_H_REQUEST_ID] = NAME("x-request-id"),
+    [HTTP_H_FETCH_SITE] = NAME("sec-fetch-site"),
 #undef NAME
 };
 

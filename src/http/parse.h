@@ -46,6 +46,7 @@ enum http_header {
     HTTP_H_IF_NONE_MATCH,
     HTTP_H_ACCEPT_ENCODING,
     HTTP_H_REQUEST_ID,
+    HTTP_H_FETCH_SITE,
     HTTP_H_N
 };
 

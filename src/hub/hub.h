@@ -193,6 +193,7 @@ enum hub_question_kind {
     HUB_SOCKETS_OF_USER,
     HUB_SOCKETS_OF_CHANNEL,
     HUB_SOCKET,
+    HUB_TRACE, /* what has happened to the one with that id, there or not; */
     HUB_NODES, /* and what each process, whatever its role, tells of itself: one object */
     HUB_QUESTIONS
 };

@@ -73,6 +73,44 @@ serverTest('sockets tell what they may hear, hear and have waiting', {}, async (
 });
 
 const many = { 'max-connections-per-user': 1000, 'max-connections-per-address': 0 };
+serverTest('what has happened to a socket is told, also after its end', {}, async (server) => {
+  const began = Date.now();
+  const ann = await server.login({ user: 'ann', channels: ['room-*'] });
+  const id = await ann.socketId();
+  const told = async (app = 'app', socket = id) => {
+    const at = `/v1/apps/${app}/sockets/${socket}/events`;
+    const list = await asked(server.master, 'listEventsOfSocket', at);
+    assert.deepEqual(list, [...list].sort((a, b) => a.n - b.n));
+    for (const { time } of list) assert.ok(began - 1000 <= time && time <= Date.now() + 1000);
+    return list.map(({ event, detail }) => `${event} ${detail}`);
+  };
+  await ann.subscribe('room-1');
+  await ann.command('gusher.subscribe', { channel: 'secret' });
+  const body = '{"channel":"secret"}';
+  assert.equal((await request(server.master, 'POST', '/v1/apps/app/users/ann/channels', { body })).status, 200);
+  await server.push('app', 'room-1', 'e', '{"payload":"of a message"}');
+  await ann.close(4000, 'enough');
+  const all = await until(async () => {
+    const list = await told();
+    return list.at(-1)?.startsWith('closed') && list;
+  }, 'its end');
+  assert.deepEqual(all, [
+    'opened 127.0.0.1',
+    'gusher.querychannel_succeeded {"channels":["room-*"]}',
+    'gusher.subscribe_succeeded {"channel":"room-1"}',
+    'gusher.subscribe_error {"channel":"secret"}',
+    'grant_added secret',
+    'closed client (4000)',
+  ]);
+  assert.deepEqual(await told('other'), []);
+  assert.deepEqual(await told('app', 'nonsense'), []);
+  // The next one in its place has a story of its own.
+  const bob = await server.login({ user: 'bob' });
+  const [first, ...more] = await told('app', await bob.socketId());
+  assert.deepEqual([first, more.length], ['opened 127.0.0.1', 1]);
+  assert.equal((await told()).length, 6);
+});
+
 serverTest('of long lists the beginning is told, of many sockets all', many, async (server) => {
   const names = Array.from({ length: 300 }, (_, i) => `channel-${i}`);
   const ann = await server.login({ user: 'ann', channels: names });
@@ -264,6 +302,18 @@ serverTest('streams are bounded, and end in order', { workers: 1 }, async (serve
   server.terminate();
   assert.deepEqual(await Promise.all(all.map((e) => e.ended)), all.map(() => true));
   await server.process.exit();
+});
+
+serverTest('pages of other people may not call a master without keys', {}, async (server) => {
+  const call = (site) =>
+    request(server.master, 'POST', '/api/push/app/c/e', {
+      headers: { 'Sec-Fetch-Site': site, Origin: 'https://evil.example', 'Content-Type': 'application/x-www-form-urlencoded' },
+      body: 'data=1',
+    });
+  for (const site of ['same-origin', 'same-site', 'none']) assert.equal((await call(site)).status, 200, site);
+  const refused = await call('cross-site');
+  assert.equal(refused.status, 403, refused.text);
+  await server.log('page_refused', 1);
 });
 
 test('keys decide about streams', async () => {
