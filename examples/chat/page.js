@@ -41,7 +41,8 @@ function partners() {
   for (const { from, to } of messages.values())
     for (const person of to ? [from, to] : []) found.set(person.id, { ...person, isGone: true });
   for (const person of people) found.set(person.id, person);
-  if (place.person && !found.has(place.person.id)) found.set(place.person.id, { ...place.person, isGone: true });
+  if (place.person && !found.has(place.person.id))
+    found.set(place.person.id, { ...place.person, isGone: true });
   found.delete(me.id);
   return [...found.values()].sort((a, b) => a.name.localeCompare(b.name));
 }
@@ -56,8 +57,11 @@ function placeButton(target, text) {
   const key = keyOf(target);
   const button = element('button', text, { type: 'button', onclick: () => go(target) });
   if (key === keyOf(place)) button.setAttribute('aria-current', 'true');
-  const unread = messagesAt(key).filter(({ id, from }) => id > (read.get(key) ?? 0) && from.id !== me.id);
-  if (unread.length) button.append(element('span', `${unread.length} new`, { className: 'unread' }));
+  const unread = messagesAt(key).filter(
+    ({ id, from }) => id > (read.get(key) ?? 0) && from.id !== me.id,
+  );
+  if (unread.length)
+    button.append(element('span', `${unread.length} new`, { className: 'unread' }));
   const item = element('li', '');
   item.append(button);
   return item;
@@ -67,7 +71,9 @@ function messageItem({ id, from, text, at }) {
   const item = element('article', '', { className: from.id === me.id ? 'mine' : '' });
   item.dataset.id = id;
   const date = new Date(at);
-  const time = element('time', date.toLocaleTimeString([], { timeStyle: 'short' }), { dateTime: date.toISOString() });
+  const time = element('time', date.toLocaleTimeString([], { timeStyle: 'short' }), {
+    dateTime: date.toISOString(),
+  });
   item.append(element('b', from.name), time, element('p', text));
   return item;
 }
@@ -77,7 +83,9 @@ function show() {
   const here = messagesAt(key);
   read.set(key, here.at(-1)?.id ?? 0);
   $('rooms').replaceChildren(...rooms.map((room) => placeButton({ room }, `# ${room}`)));
-  const others = partners().map((person) => placeButton({ person }, person.name + (person.isGone ? ' (gone)' : '')));
+  const others = partners().map((person) =>
+    placeButton({ person }, person.name + (person.isGone ? ' (gone)' : '')),
+  );
   $('people').replaceChildren(...(others.length ? others : [element('li', 'only you')]));
   $('place').textContent = place.room ? `# ${place.room}` : `${place.person.name}, in private`;
   $('me').textContent = me.name;
@@ -119,21 +127,23 @@ function start() {
       else if (event === 'message') keep(channel, data);
       if (place) show();
     },
-    async onState(state) {
+    onState(state) {
       $('state').className = `state ${state}`;
       $('state').textContent = { live: 'connected', waiting: 'connecting …', ended: '' }[state];
-      if (state === 'ended') return leave();
+      if (state === 'ended') leave();
       // All channels are live: what is asked for now, and what comes meanwhile, is everything.
-      if (state === 'live') await catchUp().catch(() => ($('state').textContent = 'connected, without what was before'));
-      return undefined;
+      if (state === 'live') catchUp();
     },
   });
 }
 
 async function catchUp() {
-  const state = await ask('GET', 'state');
+  const state = await ask('GET', 'state').catch(() => undefined);
+  if (!listener) return; // we have left meanwhile
+  if (!state) return void setTimeout(catchUp, 2000); // the backend is away
   people = state.people;
-  for (const [channel, log] of Object.entries(state.logs)) for (const message of log) keep(channel, message);
+  for (const [channel, log] of Object.entries(state.logs))
+    for (const message of log) keep(channel, message);
   place ??= { room: rooms[0] };
   $('door').hidden = true;
   $('chat').hidden = false;

@@ -70,7 +70,10 @@ function note(channel, message) {
 }
 
 function forget(channel, message) {
-  logs.set(channel, (logs.get(channel) ?? []).filter(({ id }) => id !== message.id));
+  logs.set(
+    channel,
+    (logs.get(channel) ?? []).filter(({ id }) => id !== message.id),
+  );
 }
 
 /** A message of `user` to channels that the caller has judged. */
@@ -139,12 +142,22 @@ const routes = {
     const channels = grants(user);
     const jwt = tokenFor({ app: APP, user: user.id, channels, seconds: TOKEN_SECONDS });
     const { id, name } = user;
-    return { me: { id, name }, rooms: ROOMS, jwt, app: APP, channels, sockets: process.env.GUSHER_SOCKETS };
+    return {
+      me: { id, name },
+      rooms: ROOMS,
+      jwt,
+      app: APP,
+      channels,
+      sockets: process.env.GUSHER_SOCKETS,
+    };
   },
   /** What somebody who has just come may know: by the same grants as what comes over the socket. */
   'GET /state': async ({ request }) => {
     const channels = grants(signedIn(request));
-    return { people, logs: Object.fromEntries(channels.map((name) => [name, logs.get(name) ?? []])) };
+    return {
+      people,
+      logs: Object.fromEntries(channels.map((name) => [name, logs.get(name) ?? []])),
+    };
   },
   'POST /say': async ({ request, body }) => {
     const user = signedIn(request);

@@ -25,11 +25,17 @@ function svg(name, attributes) {
 
 for (const chart of charts) {
   const section = document.createElement('section');
-  const title = Object.assign(document.createElement('h2'), { textContent: chart.title, id: `${chart.name}-title` });
+  const title = Object.assign(document.createElement('h2'), {
+    textContent: chart.title,
+    id: `${chart.name}-title`,
+  });
   chart.value = document.createElement('output');
   chart.value.id = chart.name;
   const figure = document.createElement('p');
-  figure.append(chart.value, Object.assign(document.createElement('small'), { textContent: chart.unit }));
+  figure.append(
+    chart.value,
+    Object.assign(document.createElement('small'), { textContent: chart.unit }),
+  );
   chart.picture = svg('svg', { viewBox: '0 0 1000 100', preserveAspectRatio: 'none', role: 'img' });
   chart.area = svg('path', { class: 'area' });
   chart.line = svg('path', { class: 'line' });
@@ -59,13 +65,19 @@ function draw() {
     const top = Math.max(chart.top, ...list.map((point) => point[chart.name])) * 1.05;
     const x = ({ at }) => (1000 * (1 - (last.at - at) / SPAN_MS)).toFixed(1);
     const y = (point) => (100 * (1 - point[chart.name] / top)).toFixed(1);
-    const lines = runs(list).map((run) => ({ run, path: run.map((p) => `${x(p)} ${y(p)}`).join('L') }));
+    const lines = runs(list).map((run) => ({
+      run,
+      path: run.map((p) => `${x(p)} ${y(p)}`).join('L'),
+    }));
     chart.line.setAttribute('d', lines.map(({ path }) => `M${path}`).join(''));
     const areas = lines.map(({ run, path }) => `M${x(run[0])} 100L${path}L${x(run.at(-1))} 100Z`);
     chart.area.setAttribute('d', areas.join(''));
     const text = last[chart.name].toFixed(chart.digits);
     chart.value.textContent = text;
-    chart.picture.setAttribute('aria-label', `${chart.title}, the last two minutes, now ${text}${chart.unit}`);
+    chart.picture.setAttribute(
+      'aria-label',
+      `${chart.title}, the last two minutes, now ${text}${chart.unit}`,
+    );
   }
 }
 

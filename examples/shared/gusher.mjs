@@ -14,7 +14,11 @@ const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
 export function tokenFor({ app, user = '', channels, seconds }) {
   const exp = Math.floor(Date.now() / 1000) + seconds;
   const header = part({ alg: 'EdDSA', typ: 'JWT' });
-  const claims = part({ gusher: { app_key: app, user_id: user, channels }, exp, jti: randomUUID() });
+  const claims = part({
+    gusher: { app_key: app, user_id: user, channels },
+    exp,
+    jti: randomUUID(),
+  });
   const signature = sign(null, Buffer.from(`${header}.${claims}`), privateKey);
   return `${header}.${claims}.${signature.toString('base64url')}`;
 }
@@ -29,7 +33,9 @@ export async function call(method, path, body, headers = {}) {
   });
   if (reply.ok) return reply.json();
   const { code, detail } = await reply.json().catch(() => ({}));
-  throw Object.assign(new Error(`gusher: ${reply.status} ${code}: ${detail}`), { status: reply.status });
+  throw Object.assign(new Error(`gusher: ${reply.status} ${code}: ${detail}`), {
+    status: reply.status,
+  });
 }
 
 /** Publishes to a channel. Where it is unknown whether that worked it is tried again, with the same

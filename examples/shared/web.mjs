@@ -72,7 +72,8 @@ export function serve({ port, files, routes, sockets }) {
         if (!(error instanceof Refusal)) console.error(error);
         response.statusCode = error.status >= 400 && error instanceof Refusal ? error.status : 502;
         response.setHeader('Content-Type', 'application/json');
-        const text = error instanceof Refusal ? error.message : 'That did not work. Please try again.';
+        const text =
+          error instanceof Refusal ? error.message : 'That did not work. Please try again.';
         return JSON.stringify({ error: text });
       })
       .then((text) => response.end(text)),

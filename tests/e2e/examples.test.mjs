@@ -9,10 +9,10 @@ import { freePort } from './support/ports.mjs';
 import { until } from './support/wait.mjs';
 
 // Once, with the program that users run.
-const options = { skip: process.env.SANITIZED ? 'takes long' : false };
+const once = { skip: process.env.SANITIZED ? 'takes long' : false };
 
 let browser;
-before(async () => (browser = options.skip ? undefined : await launch()));
+before(async () => (browser = once.skip ? undefined : await launch()));
 after(() => browser?.close());
 
 /** A running example: { url, output, backend() }; `look` gets it. Whatever it started ends with it. */
@@ -85,7 +85,7 @@ function withPeople(names, url, look, options = {}, pages = []) {
   );
 }
 
-test('chat: rooms, who is there, private messages', options, () =>
+test('chat: rooms, who is there, private messages', once, () =>
   withExample('chat', {}, ({ url }) =>
     withPeople(['Ann', 'Bob', 'Cy D.'], url, async (ann, bob, cy) => {
       // Who is there.
@@ -123,15 +123,21 @@ test('chat: rooms, who is there, private messages', options, () =>
       assert.match(bob.seen.received, /a secret/);
 
       // Nor can Cy get at it: neither of gusher, by the token, nor of the backend.
-      const access = (page) => page.evaluate(async () => {
-        const headers = { 'Content-Type': 'application/json' };
-        return (await fetch('token', { method: 'POST', headers, body: '{}' })).json();
-      });
+      const access = (page) =>
+        page.evaluate(async () => {
+          const headers = { 'Content-Type': 'application/json' };
+          return (await fetch('token', { method: 'POST', headers, body: '{}' })).json();
+        });
       const { me } = await access(ann);
       const { jwt, sockets, app, channels } = await access(cy);
       assert.ok(!channels.some((channel) => channel.includes('*')));
-      const spy = await Client.open(`${sockets.replace('http', 'ws')}/v1/apps/${app}/ws?token=${jwt}`);
-      assert.equal((await spy.command('gusher.subscribe', { channel: `inbox:${me.id}` })).event, 'gusher.subscribe_error');
+      const spy = await Client.open(
+        `${sockets.replace('http', 'ws')}/v1/apps/${app}/ws?token=${jwt}`,
+      );
+      assert.equal(
+        (await spy.command('gusher.subscribe', { channel: `inbox:${me.id}` })).event,
+        'gusher.subscribe_error',
+      );
       await spy.close();
       const state = await cy.evaluate(async () => (await fetch('state')).text());
       assert.match(state, /for all/);
@@ -147,9 +153,10 @@ test('chat: rooms, who is there, private messages', options, () =>
       await person(ann, 'Bob (gone)').waitFor(); // they have talked
       assert.equal(ann.seen.sockets, 1);
     }),
-  ));
+  ),
+);
 
-test('chat: what the backend refuses, and a token that is renewed', options, () =>
+test('chat: what the backend refuses, and a token that is renewed', once, () =>
   withExample('chat', { TOKEN_SECONDS: '5' }, ({ url }) =>
     withPeople(
       ['Ann'],
@@ -158,7 +165,11 @@ test('chat: what the backend refuses, and a token that is renewed', options, () 
         const post = (path, body, type = 'application/json') =>
           ann.evaluate(
             async ([path, body, type]) => {
-              const reply = await fetch(path, { method: 'POST', headers: { 'Content-Type': type }, body });
+              const reply = await fetch(path, {
+                method: 'POST',
+                headers: { 'Content-Type': type },
+                body,
+              });
               return reply.status;
             },
             [path, typeof body === 'string' ? body : JSON.stringify(body), type],
@@ -172,9 +183,14 @@ test('chat: what the backend refuses, and a token that is renewed', options, () 
           assert.equal(await post('say', { room: 'lobby', text }), 400, text);
         assert.equal(await post('say', 'x'.repeat(5000)), 413);
         assert.equal(await post('say', '{'), 400);
-        assert.equal(await post('say', 'room=lobby&text=x', 'application/x-www-form-urlencoded'), 415);
+        assert.equal(
+          await post('say', 'room=lobby&text=x', 'application/x-www-form-urlencoded'),
+          415,
+        );
         assert.equal(await post('__proto__', {}), 404);
-        const many = await Promise.all(Array.from({ length: 12 }, () => post('say', { room: 'lobby', text: 'again' })));
+        const many = await Promise.all(
+          Array.from({ length: 12 }, () => post('say', { room: 'lobby', text: 'again' })),
+        );
         assert.deepEqual([...new Set(many)].sort(), [200, 429]);
 
         // Nothing secret is in what a page can read.
@@ -195,52 +211,68 @@ test('chat: what the backend refuses, and a token that is renewed', options, () 
       },
       { permitted: /Failed to load resource: the server responded with a status of 4/ },
     ),
-  ));
+  ),
+);
 
-test('dashboard: figures move, survive the backend, and newcomers are told what was', options, () =>
+test('dashboard: figures move, survive the backend, and newcomers are told what was', once, () =>
   withExample('dashboard', {}, async (example) => {
-    const points = (page) => page.locator('.line').first().getAttribute('d').then((d) => (d ?? '').split(/[ML]/).length - 1);
-    const permitted = { permitted: /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED/ };
-    await withPage(browser, async (page) => {
-      const moves = async (n = 1) => {
-        const before = await points(page);
-        await until(async () => (await points(page)) >= before + n, 'new figures');
-      };
-      const sockets = [];
-      await page.routeWebSocket(/\/ws\?/, (ws) => sockets.push({ ws, server: ws.connectToServer() }));
-      await page.goto(example.url);
-      await page.getByText('live', { exact: true }).waitFor();
-      await moves();
-      assert.match(await page.locator('#cpu').textContent(), /^\d+\.\d$/);
-      assert.match(await page.locator('#viewers').textContent(), /^[1-9]\d*$/);
+    const points = (page) =>
+      page
+        .locator('.line')
+        .first()
+        .getAttribute('d')
+        .then((d) => (d ?? '').split(/[ML]/).length - 1);
+    const permitted = {
+      permitted:
+        /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED/,
+    };
+    await withPage(
+      browser,
+      async (page) => {
+        const moves = async (n = 1) => {
+          const before = await points(page);
+          await until(async () => (await points(page)) >= before + n, 'new figures');
+        };
+        const sockets = [];
+        await page.routeWebSocket(/\/ws\?/, (ws) =>
+          sockets.push({ ws, server: ws.connectToServer() }),
+        );
+        await page.goto(example.url);
+        await page.getByText('live', { exact: true }).waitFor();
+        await moves();
+        assert.match(await page.locator('#cpu').textContent(), /^\d+\.\d$/);
+        assert.match(await page.locator('#viewers').textContent(), /^[1-9]\d*$/);
 
-      // Somebody who comes now sees the past at once.
-      await withPage(browser, async (other) => {
-        await other.goto(example.url);
-        const known = await points(page);
-        await until(async () => (await points(other)) >= known, 'the past');
-        await assertAccessible(other);
-        await other.emulateMedia({ colorScheme: 'dark' });
-        await assertAccessible(other);
-      });
+        // Somebody who comes now sees the past at once.
+        await withPage(browser, async (other) => {
+          await other.goto(example.url);
+          const known = await points(page);
+          await until(async () => (await points(other)) >= known, 'the past');
+          await assertAccessible(other);
+          await other.emulateMedia({ colorScheme: 'dark' });
+          await assertAccessible(other);
+        });
 
-      // The backend is killed: the socket stays, and the figures come back.
-      process.kill(example.ids[0], 'SIGKILL');
-      example.ids = await example.started();
-      await moves();
-      assert.equal(sockets.length, 1);
+        // The backend is killed: the socket stays, and the figures come back.
+        process.kill(example.ids[0], 'SIGKILL');
+        example.ids = await example.started();
+        await moves();
+        assert.equal(sockets.length, 1);
 
-      // The backend says nothing: the page tells how old its figures are.
-      process.kill(example.ids[0], 'SIGSTOP');
-      await page.getByText(/nothing new for \d+ s/).waitFor();
-      // The socket is lost, too: the page comes back as soon as there is a token again.
-      await sockets[0].server.close();
-      await sockets[0].ws.close({ code: 1001 });
-      await page.getByText('connecting …').waitFor();
-      process.kill(example.ids[0], 'SIGCONT');
-      await page.getByText('live', { exact: true }).waitFor();
-      await moves();
-      await page.getByText(/nothing new/).waitFor({ state: 'hidden' });
-      assert.equal(sockets.length, 2);
-    }, permitted);
-  }));
+        // The backend says nothing: the page tells how old its figures are.
+        process.kill(example.ids[0], 'SIGSTOP');
+        await page.getByText(/nothing new for \d+ s/).waitFor();
+        // The socket is lost, too: the page comes back as soon as there is a token again.
+        await sockets[0].server.close();
+        await sockets[0].ws.close({ code: 1001 });
+        await page.getByText('connecting …').waitFor();
+        process.kill(example.ids[0], 'SIGCONT');
+        await page.getByText('live', { exact: true }).waitFor();
+        await moves();
+        await page.getByText(/nothing new/).waitFor({ state: 'hidden' });
+        assert.equal(sockets.length, 2);
+      },
+      permitted,
+    );
+  }),
+);

@@ -29,7 +29,9 @@ export function blocksOf(markdown) {
   let notes = {};
   const lines = markdown.split('\n');
   for (let i = 0; i < lines.length; i++) {
-    const note = /^ *<!-- (not run|needs|fails|stays|ends|file|from|printed by):? (.*) -->$/.exec(lines[i]);
+    const note = /^ *<!-- (not run|needs|fails|stays|ends|file|from|printed by):? (.*) -->$/.exec(
+      lines[i],
+    );
     const fence = /^( *)(```+)(\w*)$/.exec(lines[i]);
     if (note) {
       notes[note[1]] = note[2];
@@ -48,9 +50,11 @@ export function blocksOf(markdown) {
   return found;
 }
 
-export const hasTool = (name) => !spawnSync('sh', ['-c', `command -v ${name}`], { env: toolsEnvironment() }).status;
+export const hasTool = (name) =>
+  !spawnSync('sh', ['-c', `command -v ${name}`], { env: toolsEnvironment() }).status;
 
-const toolsEnvironment = () => environment({ PATH: `/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:${process.env.PATH}` });
+const toolsEnvironment = () =>
+  environment({ PATH: `/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:${process.env.PATH}` });
 
 /** Whether `text` has the lines of `wanted`, in order; "…" in them stands for anything. */
 function hasLines(text, wanted) {
@@ -83,25 +87,45 @@ export class Workshop {
     this.staying = new Map(); // name → Process
     this.before = ''; // what the block before has printed
     const at = (...names) => path.join(this.folder, ...names);
-    for (const name of ['docs', 'examples', 'packaging', 'README.md']) fs.symlinkSync(path.join(root, name), at(name));
+    for (const name of ['docs', 'examples', 'packaging', 'README.md'])
+      fs.symlinkSync(path.join(root, name), at(name));
     fs.mkdirSync(at('build'));
     fs.symlinkSync(bin, at('build/gusher'));
     fs.mkdirSync(at('script'));
-    for (const name of ['server', 'cluster']) fs.copyFileSync(path.join(root, 'script', name), at('script', name));
+    for (const name of ['server', 'cluster'])
+      fs.copyFileSync(path.join(root, 'script', name), at('script', name));
     // It is built, and nothing is missing: tests of those would be tests of the machine.
-    for (const name of ['build', 'setup']) fs.writeFileSync(at('script', name), '#!/bin/sh\n', { mode: 0o755 });
+    for (const name of ['build', 'setup'])
+      fs.writeFileSync(at('script', name), '#!/bin/sh\n', { mode: 0o755 });
     // An answer that refuses is a failure, unless the reader wants to see it (-i).
-    fs.writeFileSync(at('build/curl'), '#!/bin/sh\ncase "$1" in -i) f=;; *) f=-f;; esac; exec /usr/bin/curl $f -sS "$@"\n', { mode: 0o755 });
+    fs.writeFileSync(
+      at('build/curl'),
+      '#!/bin/sh\ncase "$1" in -i) f=;; *) f=-f;; esac; exec /usr/bin/curl $f -sS "$@"\n',
+      { mode: 0o755 },
+    );
     fs.mkdirSync(at('etc'));
-    const { certFile, keyFile } = certificate(['push.example', 'localhost', '127.0.0.1'], { folder: at('etc') });
-    const files = { fullchain: certFile, privkey: keyFile, public: publicFile, private: privateFile };
-    for (const [name, file] of Object.entries(files)) fs.copyFileSync(file, at('etc', `${name}.pem`));
-    fs.writeFileSync(at('etc/push.example.pem'), fs.readFileSync(certFile) + fs.readFileSync(keyFile));
+    const { certFile, keyFile } = certificate(['push.example', 'localhost', '127.0.0.1'], {
+      folder: at('etc'),
+    });
+    const files = {
+      fullchain: certFile,
+      privkey: keyFile,
+      public: publicFile,
+      private: privateFile,
+    };
+    for (const [name, file] of Object.entries(files))
+      fs.copyFileSync(file, at('etc', `${name}.pem`));
+    fs.writeFileSync(
+      at('etc/push.example.pem'),
+      fs.readFileSync(certFile) + fs.readFileSync(keyFile),
+    );
     fs.writeFileSync(at('state'), '');
   }
 
   port(number) {
-    return this.ports.get(String(number)) ?? assert.fail(`port ${number} is none of the ports of pages`);
+    return (
+      this.ports.get(String(number)) ?? assert.fail(`port ${number} is none of the ports of pages`)
+    );
   }
 
   /** A page's text as it is run here. */
@@ -109,7 +133,10 @@ export class Workshop {
     return text
       .replaceAll(/\b\d{4,5}\b/g, (number) => this.ports.get(number) ?? number)
       .replaceAll(/(:|listen )(80|443)\b/g, (_, before, number) => before + this.ports.get(number))
-      .replaceAll(/\/etc\/(gusher|haproxy|letsencrypt\/live\/push\.example)\//g, `${this.folder}/etc/`);
+      .replaceAll(
+        /\/etc\/(gusher|haproxy|letsencrypt\/live\/push\.example)\//g,
+        `${this.folder}/etc/`,
+      );
   }
 
   environment() {
@@ -140,7 +167,11 @@ export class Workshop {
     // Variables and the folder are handed on from block to block, as in a terminal.
     const state = path.join(this.folder, 'state');
     const script = `source ${state}; cd "\${HERE:-.}"\nset -euo pipefail\n${this.localised(text)}\nexport HERE=$PWD; export -p >${state}`;
-    return new Process('bash', ['-c', script], { cwd: this.folder, env: this.environment(), detached: true });
+    return new Process('bash', ['-c', script], {
+      cwd: this.folder,
+      env: this.environment(),
+      detached: true,
+    });
   }
 
   async run({ text, notes }) {
@@ -157,12 +188,18 @@ export class Workshop {
       await until(() => {
         assert.ok(shell.isRunning, `it has ended: ${shell.stdout}${shell.stderr}`);
         return (shell.stdout + shell.stderr).includes(this.localised(ready));
-      }, `"${ready}" of ${name}`).catch((error) => assert.fail(`${error.message}: ${shell.stdout}${shell.stderr}`));
+      }, `"${ready}" of ${name}`).catch((error) =>
+        assert.fail(`${error.message}: ${shell.stdout}${shell.stderr}`),
+      );
       return;
     }
     try {
       const { code } = await shell.exit(BLOCK_MS);
-      assert.equal(code, Number(notes.fails?.slice('with '.length) ?? 0), `${shell.stdout}${shell.stderr}`);
+      assert.equal(
+        code,
+        Number(notes.fails?.slice('with '.length) ?? 0),
+        `${shell.stdout}${shell.stderr}`,
+      );
     } finally {
       this.#end(shell);
     }
@@ -173,7 +210,8 @@ export class Workshop {
   async compare({ text, notes }) {
     const wanted = this.localised(text);
     const by = notes['printed by'];
-    const printed = () => (by ? this.staying.get(by).stdout + this.staying.get(by).stderr : this.before);
+    const printed = () =>
+      by ? this.staying.get(by).stdout + this.staying.get(by).stderr : this.before;
     await until(() => hasLines(printed(), wanted), 'it', by ? BLOCK_MS : 0).catch(() =>
       assert.fail(`the page says:\n${wanted}\nand this was printed:\n${printed()}`),
     );
@@ -199,7 +237,11 @@ export class Workshop {
 
 /** Whether `text` is in `file`, but for its indentation; a line "…" stands for any lines. */
 export function quotes(text, file) {
-  const strip = (all) => all.split('\n').map((line) => line.trim()).filter(Boolean);
+  const strip = (all) =>
+    all
+      .split('\n')
+      .map((line) => line.trim())
+      .filter(Boolean);
   const lines = strip(fs.readFileSync(file, 'utf8'));
   let at = 0;
   return text
@@ -219,7 +261,14 @@ export const judges = {
     return ['nginx', '-t', '-q', '-p', workshop.folder, '-c', file, '-e', 'stderr'];
   },
   haproxy: (text, workshop) => ['haproxy', '-c', '-q', '-f', workshop.write('haproxy.cfg', text)],
-  caddy: (text, workshop) => ['caddy', 'validate', '--adapter', 'caddyfile', '--config', workshop.write('Caddyfile', text)],
+  caddy: (text, workshop) => [
+    'caddy',
+    'validate',
+    '--adapter',
+    'caddyfile',
+    '--config',
+    workshop.write('Caddyfile', text),
+  ],
   nats: (text, workshop) => ['nats-server', '-t', '-c', workshop.write('nats.conf', text)],
   systemd(text, workshop) {
     const unit = workshop.localised(text).replace('/usr/bin/gusher', bin);
@@ -237,5 +286,10 @@ export const parsers = {
 };
 
 export function judge(command, workshop) {
-  execFileSync(command[0], command.slice(1), { stdio: 'pipe', env: workshop.environment(), cwd: workshop.folder, timeout: BLOCK_MS });
+  execFileSync(command[0], command.slice(1), {
+    stdio: 'pipe',
+    env: workshop.environment(),
+    cwd: workshop.folder,
+    timeout: BLOCK_MS,
+  });
 }
