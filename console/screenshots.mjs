@@ -74,8 +74,20 @@ async function publish(master, isOver) {
     const body = JSON.stringify({ event, data: data(i) });
     const target = `/v1/apps/${app}/channels/${channel}/messages`;
     await request(master.master, 'POST', target, { agent: master.agent, body });
-    await pause(14 + 9 * Math.sin(i / 90) + 5 * Math.random());
+    await pause(15 + 5 * Math.sin(i / 700) + 4 * Math.random());
   }
+}
+
+/** Somebody with too many windows, who is asked to leave. */
+async function stir(cluster, clients) {
+  await pause((seconds * 1000) / 2);
+  const greedy = { app: 'chat', channels: ['lobby', 'typing'] };
+  for (let i = 0; i < 12; i++)
+    await openSocket(cluster, greedy, 1).then(
+      (client) => clients.push(client),
+      () => {}, // over --max-connections-per-user
+    );
+  await cluster.masters[0].post('/kick/user/chat/bruno', { reason: 'enough' });
 }
 
 async function photograph(page, name) {
@@ -102,7 +114,7 @@ async function look(master) {
 }
 
 fs.mkdirSync(folder, { recursive: true });
-const flags = { 'trusted-proxies': '127.0.0.0/8' };
+const flags = { 'trusted-proxies': '127.0.0.0/8', 'max-connections-per-user': 8 };
 const cluster = await Cluster.start({ slaves: 2, masters: 1, slaveFlags: flags });
 const clients = [];
 try {
@@ -113,7 +125,7 @@ try {
   const publishing = publish(master, () => isOver);
   for (const client of clients.slice(0, 14)) await client.close(1000);
   for (const client of clients.slice(14, 17)) await client.terminate();
-  await look(master);
+  await Promise.all([look(master), stir(cluster, clients)]);
   isOver = true;
   await publishing;
 } finally {

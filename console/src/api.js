@@ -1,4 +1,5 @@
 // Requests to the master: the public API below /v1, and the console's own config.json.
+import { Elements } from './jsontext.js';
 import { key, setKey } from './settings.js';
 import { Store } from './store.js';
 
@@ -84,15 +85,33 @@ export async function open(target, { method = 'GET', body, json, signal, accept,
   throw problem;
 }
 
+function brokenOff(error) {
+  if (error.name === 'AbortError') throw error;
+  throw new ApiError(0, 'away', 'The answer broke off.');
+}
+
 /** The JSON of an answer. */
 export async function ask(target, options) {
   const reply = await open(target, options);
-  try {
-    return await reply.json();
-  } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    throw new ApiError(0, 'away', 'The answer broke off.');
+  return reply.json().catch(brokenOff);
+}
+
+/** The first elements of a list that may be very long: { items, isWhole }. */
+export async function askSome(target, most, { signal } = {}) {
+  const reply = await open(target, { signal });
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+  const elements = new Elements();
+  for (;;) {
+    const { done, value } = await reader.read().catch(brokenOff);
+    if (done) break;
+    elements.add(value);
+    // The server stops where its reader does.
+    if (elements.items.length > most) {
+      reader.cancel().catch(() => {});
+      break;
+    }
   }
+  return { items: elements.items.slice(0, most), isWhole: elements.items.length <= most };
 }
 
 /** What has to be known before anybody has signed in. */

@@ -65,3 +65,6 @@ export const timeOfDay = (ms) =>
 export const moment = (s) => dated.format(s * 1000);
 
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
+
+/** The same of something of which not all may have been looked at. */
+export const atLeast = (n, isWhole, one) => (isWhole ? plural(n, one) : `over ${plural(n, one)}`);

@@ -43,3 +43,41 @@ export function indented(text) {
   });
   return out;
 }
+
+/** The objects of an array, out of pieces of its text. */
+export class Elements {
+  items = [];
+  #text = '';
+  #at = 0;
+  #start = 0;
+  #depth = 0;
+  #inString = false;
+
+  add(piece) {
+    this.#text += piece;
+    for (; this.#at < this.#text.length; this.#at++) this.#step(this.#text[this.#at]);
+    // What is done with need not be kept; what has begun is.
+    const from = this.#depth > 1 ? this.#start : this.#at;
+    this.#text = this.#text.slice(from);
+    this.#at -= from;
+    this.#start -= from;
+  }
+
+  #step(c) {
+    if (this.#inString) {
+      if (c === '"') this.#inString = this.#isEscaped();
+    } else if (c === '"') {
+      this.#inString = true;
+    } else if (c === '{' || c === '[') {
+      if (++this.#depth === 2) this.#start = this.#at;
+    } else if ((c === '}' || c === ']') && --this.#depth === 1) {
+      this.items.push(JSON.parse(this.#text.slice(this.#start, this.#at + 1)));
+    }
+  }
+
+  #isEscaped() {
+    let from = this.#at;
+    while (this.#text[from - 1] === '\\') from--;
+    return (this.#at - from) % 2 === 1;
+  }
+}

@@ -7,7 +7,8 @@ import { confirm, toast } from './notices.jsx';
 import { to } from './route.js';
 import { ActionForm, Bytes, Field, Since, Table, User } from './ui.jsx';
 
-const SHOWN = 200;
+/** More than this are not looked at. */
+export const SHOWN = 200;
 
 /** The beginning of a socket's id is enough to tell it from its neighbours. */
 export const SocketLink = ({ app, id }) => (
@@ -37,12 +38,13 @@ function head(withUser) {
   ];
 }
 
-export function SocketsTable({ app, sockets, withUser }) {
+/** `isWhole`: they are all there are. */
+export function SocketsTable({ app, sockets, isWhole = true, withUser }) {
   const now = useNow(1000);
   return (
     <>
       <Table label="Sockets" head={head(withUser)} hasLinks>
-        {sockets.slice(0, SHOWN).map((s) => (
+        {sockets.map((s) => (
           <tr key={s.socket_id}>
             <th scope="row">
               <SocketLink app={app} id={s.socket_id} />
@@ -66,11 +68,7 @@ export function SocketsTable({ app, sockets, withUser }) {
           </tr>
         ))}
       </Table>
-      {sockets.length > SHOWN && (
-        <p class="more">
-          The first {SHOWN} of {format.full(sockets.length)}.
-        </p>
-      )}
+      {!isWhole && <p class="more">These are {SHOWN} of them.</p>}
     </>
   );
 }

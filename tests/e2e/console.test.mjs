@@ -284,6 +284,7 @@ consoleTest(
     await client.subscribe('news');
     await go(page, server, '#/apps/app/channels/news');
     await row(page, 'Sockets', 'ann').waitFor();
+    await says(page, '1 subscription · 1 user');
     await says(page, 'Listening …');
     await says(page, 'Live');
     const tail = page.getByRole('log', { name: 'Messages' });

@@ -1,15 +1,37 @@
 // A channel: its messages as they go out, who is there, and a box to publish to it.
 import { useEffect } from 'preact/hooks';
-import { ask, path } from '../api.js';
+import { ask, askSome, path } from '../api.js';
 import { Crumbs } from '../crumbs.jsx';
 import * as format from '../format.js';
 import { usePoll } from '../hooks.js';
 import { connection, follow } from '../live.js';
 import { fromEvent, Messages, useMessages } from '../messages.jsx';
 import { Publish } from '../publish.jsx';
-import { SocketsTable } from '../sockets.jsx';
+import { SHOWN, SocketsTable } from '../sockets.jsx';
 import { useStore } from '../store.js';
 import { Card, Empty, Name, Result } from '../ui.jsx';
+
+const LIVE_MS = 2500;
+
+/** The greatest name that is not behind any that comes before this one: so a search begins with it. */
+function justBefore(name) {
+  const last = [...name].at(-1);
+  const code = last.codePointAt(0);
+  const start = name.slice(0, -last.length);
+  if (!code) return start;
+  return `${start}${String.fromCodePoint(code === 0xe000 ? 0xd7ff : code - 1)}\u{10ffff}`;
+}
+
+/** However many are there, these are two numbers. */
+async function countsOf(app, channel, signal) {
+  const query = new URLSearchParams({ contains: channel, after: justBefore(channel), limit: 1 });
+  const [found, users] = await Promise.all([
+    ask(`${path`apps/${app}/channels/search`}?${query}`, { signal }),
+    ask(path`apps/${app}/channels/${channel}/users/count`, { signal }),
+  ]);
+  const mine = found.channels.find((c) => c.channel === channel);
+  return { subscriptions: mine?.subscriptions ?? 0, users: users.count };
+}
 
 export function ChannelPage({ names: [app, channel] }) {
   const messages = useMessages();
@@ -24,13 +46,13 @@ export function ChannelPage({ names: [app, channel] }) {
       }),
     [],
   );
+  const counts = usePoll((signal) => countsOf(app, channel, signal), [], LIVE_MS);
   const sockets = usePoll(
-    (signal) => ask(path`apps/${app}/channels/${channel}/sockets`, { signal }),
+    (signal) => askSome(path`apps/${app}/channels/${channel}/sockets`, SHOWN, { signal }),
     [],
-    2500,
+    LIVE_MS,
   );
-  const there = sockets.data ?? [];
-  const users = new Set(there.map((s) => s.user_id).filter(Boolean)).size;
+  const { items: there = [], isWhole = true } = sockets.data ?? {};
   return (
     <>
       <Crumbs app={app} kind="Channel" />
@@ -39,8 +61,8 @@ export function ChannelPage({ names: [app, channel] }) {
           <Name text={channel} />
         </h1>
         <p class="page-facts">
-          {sockets.data &&
-            `${format.plural(there.length, 'subscription')} · ${format.plural(users, 'user')}`}
+          {counts.data &&
+            `${format.plural(counts.data.subscriptions, 'subscription')} · ${format.plural(counts.data.users, 'user')}`}
         </p>
       </div>
       <div class="columns columns-main">
@@ -63,7 +85,9 @@ export function ChannelPage({ names: [app, channel] }) {
       </div>
       <Card
         title="Who is there"
-        more={<span class="muted number">{sockets.data && format.full(there.length)}</span>}
+        more={
+          <span class="muted number">{counts.data && format.full(counts.data.subscriptions)}</span>
+        }
       >
         <Result
           result={sockets}
@@ -76,7 +100,7 @@ export function ChannelPage({ names: [app, channel] }) {
             </Empty>
           }
         >
-          <SocketsTable app={app} sockets={there} withUser />
+          <SocketsTable app={app} sockets={there} isWhole={isWhole} withUser />
         </Result>
       </Card>
     </>

@@ -1,12 +1,12 @@
 // A user: the sockets, what they may hear and what they hear, and what an operator can do.
 import { useState } from 'preact/hooks';
-import { ask, path } from '../api.js';
+import { ask, askSome, path } from '../api.js';
 import { Crumbs } from '../crumbs.jsx';
 import * as format from '../format.js';
 import { usePoll } from '../hooks.js';
 import { Publish } from '../publish.jsx';
 import { to } from '../route.js';
-import { AddChannel, kick, SocketsTable } from '../sockets.jsx';
+import { AddChannel, kick, SHOWN, SocketsTable } from '../sockets.jsx';
 import { Card, Empty, Name, Names, Refusal, Result } from '../ui.jsx';
 import { DisconnectsTable } from './disconnects.jsx';
 
@@ -39,7 +39,7 @@ function Permissions({ app, sockets }) {
 export function UserPage({ names: [app, user] }) {
   const [refused, setRefused] = useState(null);
   const result = usePoll(
-    (signal) => ask(path`apps/${app}/users/${user}/sockets`, { signal }),
+    (signal) => askSome(path`apps/${app}/users/${user}/sockets`, SHOWN, { signal }),
     [],
     2000,
   );
@@ -48,7 +48,7 @@ export function UserPage({ names: [app, user] }) {
     [],
     3000,
   );
-  const sockets = result.data ?? [];
+  const { items: sockets = [], isWhole = true } = result.data ?? {};
   const disconnect = async () => {
     setRefused(null);
     try {
@@ -70,7 +70,8 @@ export function UserPage({ names: [app, user] }) {
           <Name text={user} />
         </h1>
         <p class="page-facts">
-          {result.data && (sockets.length ? format.plural(sockets.length, 'socket') : 'offline')}
+          {result.data &&
+            (sockets.length ? format.atLeast(sockets.length, isWhole, 'socket') : 'offline')}
         </p>
         <button type="button" class="button quiet danger" onClick={disconnect}>
           Disconnect …
@@ -89,7 +90,7 @@ export function UserPage({ names: [app, user] }) {
             </Empty>
           }
         >
-          <SocketsTable app={app} sockets={sockets} />
+          <SocketsTable app={app} sockets={sockets} isWhole={isWhole} />
         </Result>
       </Card>
       {sockets.length > 0 && <Permissions app={app} sockets={sockets} />}
