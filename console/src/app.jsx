@@ -10,6 +10,7 @@ import { DisconnectsPage } from './pages/disconnects.jsx';
 import { Overview } from './pages/overview.jsx';
 import { SignIn } from './pages/signin.jsx';
 import { SocketPage } from './pages/socket.jsx';
+import { SocketsPage } from './pages/sockets.jsx';
 import { TryIt } from './pages/tryit.jsx';
 import { UserPage } from './pages/user.jsx';
 import { useRoute } from './route.js';
@@ -33,6 +34,7 @@ const pages = {
   apps: { Page: Apps, title: () => 'Apps' },
   app: { Page: AppPage, title: ([app]) => app },
   disconnects: { Page: DisconnectsPage, title: ([app]) => `Disconnects of ${app}` },
+  sockets: { Page: SocketsPage, title: ([app]) => `Sockets of ${app}` },
   channel: { Page: ChannelPage, title: ([app, channel]) => `${channel} – ${app}` },
   user: { Page: UserPage, title: ([app, user]) => `${user} – ${app}` },
   socket: { Page: SocketPage, title: ([app]) => `A socket of ${app}` },

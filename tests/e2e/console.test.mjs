@@ -403,6 +403,11 @@ consoleTest(
 
     await page.getByRole('link', { name: 'app', exact: true }).click();
     await heading(page, 'app');
+    await page.getByRole('link', { name: '1 connection' }).click();
+    await heading(page, 'Sockets');
+    await row(page, 'Sockets', 'anonymous').waitFor();
+    await page.goBack();
+    await heading(page, 'app');
     await page.getByRole('button', { name: 'Disconnect all …' }).click();
     const sure = page.getByRole('button', { name: 'Disconnect all', exact: true });
     const typed = page.getByLabel('Type app to go on');

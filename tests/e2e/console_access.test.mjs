@@ -31,6 +31,7 @@ async function liven(login) {
     '#/apps',
     '#/apps/app',
     '#/apps/app/disconnects',
+    '#/apps/app/sockets',
     '#/apps/app/channels/news',
     '#/apps/app/channels/nobody-here',
     '#/apps/app/users/ann',

@@ -115,7 +115,7 @@ export function AppPage({ names: [app], setup }) {
         <p class="page-facts">
           {apps.data && (
             <>
-              {format.plural(me?.connections ?? 0, 'connection')} ·{' '}
+              <a href={to.sockets(app)}>{format.plural(me?.connections ?? 0, 'connection')}</a> ·{' '}
               {format.plural(me?.users ?? 0, 'user')}
             </>
           )}
