@@ -216,7 +216,7 @@ function Refusals({ nodes }) {
   );
 }
 
-function TopApps() {
+function TopApps({ setup }) {
   const apps = usePoll((signal) => ask('apps', { signal }), [], STATS_MS);
   const most = (apps.data ?? []).toSorted((a, b) => b.connections - a.connections).slice(0, 6);
   return (
@@ -227,7 +227,8 @@ function TopApps() {
         isEmpty={!most.length}
         empty={
           <Empty title="No app is live.">
-            An app is there as soon as a socket with its key is open.
+            An app is there as soon as a socket with its key is open.{' '}
+            {setup.dev && <a href={to.tryIt()}>Try it.</a>}
           </Empty>
         }
       >
@@ -250,7 +251,7 @@ function TopApps() {
 }
 
 /** What a key of some apps may see. */
-function OwnApps({ stats, sentence }) {
+function OwnApps({ stats, sentence, setup }) {
   return (
     <>
       <p class="note">
@@ -267,12 +268,12 @@ function OwnApps({ stats, sentence }) {
         <Tile label="Users" value={format.count(stats?.users)} tone="green" />
         <Tile label="Apps" value={format.count(stats?.apps)} />
       </dl>
-      <TopApps />
+      <TopApps setup={setup} />
     </>
   );
 }
 
-function Whole({ nodes, stats }) {
+function Whole({ nodes, stats, setup }) {
   const now = useNow(1000);
   useEffect(() => {
     history.users = stats?.users ?? null;
@@ -286,7 +287,7 @@ function Whole({ nodes, stats }) {
       <Charts />
       <Nodes nodes={nodes} now={now} />
       <div class="columns">
-        <TopApps />
+        <TopApps setup={setup} />
         <Ends nodes={nodes} />
         <Refusals nodes={nodes} />
       </div>
@@ -294,7 +295,7 @@ function Whole({ nodes, stats }) {
   );
 }
 
-export function Overview() {
+export function Overview({ setup }) {
   const seen = useStore(cluster);
   const greeting = useStore(hello);
   const { state, sentence } = useStore(connection);
@@ -306,9 +307,9 @@ export function Overview() {
         <h1 tabIndex={-1}>Overview</h1>
       </div>
       {isLimited ? (
-        <OwnApps stats={stats.data} sentence={sentence} />
+        <OwnApps stats={stats.data} sentence={sentence} setup={setup} />
       ) : seen ? (
-        <Whole nodes={seen.nodes} stats={stats.data} />
+        <Whole nodes={seen.nodes} stats={stats.data} setup={setup} />
       ) : (
         <Loading />
       )}

@@ -137,7 +137,7 @@ function Opened({ socket }) {
           : 'nothing yet'}
       </Fact>
       <Fact name="Token">
-        <code class="token">{socket.token.slice(0, 28)}…</code>{' '}
+        <code class="token">{socket.token.slice(0, 18)}…</code>{' '}
         <Copy text={socket.token} label="Copy the token" />
       </Fact>
     </Facts>
