@@ -422,6 +422,34 @@ consoleTest(
   },
 );
 
+consoleTest(
+  "a socket's story is told, also when it is gone",
+  {},
+  async (page, server) => {
+    const ann = await server.login({ app: 'app', user: 'ann', channels: ['news'] });
+    await ann.subscribe('news');
+    await go(page, server, `#/apps/app/sockets/${await ann.socketId()}`);
+    await row(page, 'Events', 'gusher.subscribe_succeeded')
+      .getByText('{"channel":"news"}')
+      .waitFor();
+    await row(page, 'Events', 'Opened, from').getByText('127.0.0.1').waitFor();
+    await ann.close(4000, '<b>enough</b>');
+    await says(page, 'This socket has ended');
+    await row(page, 'Events', 'Closed').getByText('client (4000)').waitFor();
+    await row(page, 'Events', 'Opened, from').waitFor();
+    // From the list of those that have ended it is one step.
+    await go(page, server, '#/apps/app/disconnects');
+    await row(page, 'Disconnects', 'ann')
+      .getByRole('link', { name: /^Socket / })
+      .click();
+    await row(page, 'Events', 'Closed').waitFor();
+    await go(page, server, '#/apps/app/sockets/nobody');
+    await says(page, 'This socket is not there.');
+    await says(page, 'Nothing is known of it any more.');
+  },
+  { ...desk, ...refusals },
+);
+
 // ---- trying it out
 
 test('try it: a token, a socket of the page, and a message all the way', async () => {

@@ -22,7 +22,9 @@ function Row({ app, end, now }) {
   return (
     <tr>
       <td>
-        <Since s={end.ended} now={now} suffix=" ago" />
+        <a href={to.socket(app, end.socket_id)} aria-label={`Socket ${end.socket_id}`}>
+          <Since s={end.ended} now={now} suffix=" ago" />
+        </a>
       </td>
       <td>
         <Reason word={end.reason} />
@@ -58,7 +60,7 @@ export function DisconnectsTable({ app, result, most = SHOWN, reason = '' }) {
         </Empty>
       }
     >
-      <Table label="Disconnects" head={head}>
+      <Table label="Disconnects" head={head} hasLinks>
         {all.slice(0, most).map((end) => (
           <Row key={`${end.socket_id} ${end.ended}`} {...{ app, end, now }} />
         ))}

@@ -8,6 +8,7 @@ import { Publish } from '../publish.jsx';
 import { reasons } from '../reasons.js';
 import { to } from '../route.js';
 import { AddChannel, kick, Queue } from '../sockets.jsx';
+import { Story } from '../story.jsx';
 import {
   Card,
   Copy,
@@ -111,6 +112,14 @@ function Gone({ app, id }) {
   );
 }
 
+/** The page asks for the story of any id; of one that nobody knows the rest says enough. */
+const Ended = ({ app, id }) => (
+  <>
+    <Gone app={app} id={id} />
+    <Story app={app} id={id} />
+  </>
+);
+
 export function SocketPage({ names: [app, id] }) {
   const [refused, setRefused] = useState(null);
   const {
@@ -147,7 +156,7 @@ export function SocketPage({ names: [app, id] }) {
       </div>
       <Refusal error={refused} what="Nobody was disconnected." />
       {error?.status === 404 ? (
-        <Gone app={app} id={id} />
+        <Ended app={app} id={id} />
       ) : error ? (
         <Refusal error={error} what="The socket is not shown." />
       ) : socket ? (
@@ -168,6 +177,7 @@ export function SocketPage({ names: [app, id] }) {
               />
             </Card>
           </div>
+          <Story app={app} id={id} />
         </>
       ) : (
         <Loading />
