@@ -151,10 +151,20 @@ static bool set_defaults(struct config *c, enum config_command command)
     return true;
 }
 
+/* Whoever comes from the original has its names in the environment. */
+static const char *why_ignored(struct str name)
+{
+    if (str_starts(name, STR("GUSHER_JOB_REDIS_")))
+        return "no option of this version: --remote-url (GUSHER_REMOTE_URL) says where remote "
+               "commands go";
+    if (str_starts(name, STR("GUSHER_REDIS_")))
+        return "no option of this version: --nats (GUSHER_NATS_ADDR) makes several processes one";
+    return "no option of this version";
+}
+
 static void warn_unknown(struct str name)
 {
-    LOG(LOG_WARN, "option_ignored", LOG_STR("name", name),
-        LOG_CSTR("reason", "no option of this version"));
+    LOG(LOG_WARN, "option_ignored", LOG_STR("name", name), LOG_CSTR("reason", why_ignored(name)));
 }
 
 static bool set_by_env_name(struct config *c, enum config_command command, struct str name,
