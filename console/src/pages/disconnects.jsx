@@ -22,7 +22,8 @@ function Row({ app, end, now }) {
   return (
     <tr>
       <td>
-        <a href={to.socket(app, end.socket_id)} aria-label={`Socket ${end.socket_id}`}>
+        <a href={to.socket(app, end.socket_id)}>
+          <span class="hidden">Socket, ended </span>
           <Since s={end.ended} now={now} suffix=" ago" />
         </a>
       </td>
