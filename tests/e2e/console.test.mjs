@@ -440,7 +440,7 @@ consoleTest(
     // From the list of those that have ended it is one step.
     await go(page, server, '#/apps/app/disconnects');
     await row(page, 'Disconnects', 'ann')
-      .getByRole('link', { name: /^Socket, ended / })
+      .getByRole('link', { name: /the socket$/ })
       .click();
     await row(page, 'Events', 'Closed').waitFor();
     await go(page, server, '#/apps/app/sockets/nobody');

@@ -23,8 +23,8 @@ function Row({ app, end, now }) {
     <tr>
       <td>
         <a href={to.socket(app, end.socket_id)}>
-          <span class="hidden">Socket, ended </span>
           <Since s={end.ended} now={now} suffix=" ago" />
+          <span class="hidden">, the socket</span>
         </a>
       </td>
       <td>
