@@ -184,7 +184,7 @@ serverTest('searches count, in order, page by page', {}, async (server) => {
 
 serverTest('a search over more names than a page looks at', {}, async (server) => {
   // Grants that many channels share; subscribed by lists, more than one page of 4096 names.
-  const n = 9000;
+  const n = process.env.SANITIZED ? 5000 : 9000;
   const ann = await server.login({ user: 'ann', channels: ['*'] });
   const bob = await server.login({ user: 'bob', channels: ['*'] });
   const name = (i) => `c${String(i).padStart(5, '0')}`;
@@ -196,7 +196,7 @@ serverTest('a search over more names than a page looks at', {}, async (server) =
     n,
     [`${name(n / 2 - 1)} 1`, `${name(n / 2)} 2`],
   ]);
-  assert.deepEqual(await search(server.master, 'channels', { contains: '08999' }), [1, ['c08999 2']]);
+  assert.deepEqual(await search(server.master, 'channels', { contains: name(n - 1) }), [1, [`${name(n - 1)} 2`]]);
 });
 
 serverTest('nodes tell what they count', {}, async (server) => {
