@@ -1,5 +1,5 @@
 // Who is here and where: the sign-in, the frame around all pages, and which of them is shown.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useErrorBoundary, useRef, useState } from 'preact/hooks';
 import { config } from './api.js';
 import { setSignedIn } from './live.js';
 import { Notices } from './notices.jsx';
@@ -55,6 +55,18 @@ function useArrival(hash, title) {
   }, [hash]);
 }
 
+/** A page that fails takes only itself along, and the next one is shown again. */
+function Guarded({ Page, names, setup }) {
+  const [error] = useErrorBoundary((e) => console.error(e));
+  if (!error) return <Page names={names} setup={setup} />;
+  return (
+    <>
+      <h1 tabIndex={-1}>This page cannot be shown</h1>
+      <Empty title="That is a mistake of the console.">{error.message}</Empty>
+    </>
+  );
+}
+
 function SignedIn({ setup }) {
   const route = useRoute();
   const [isHelpShown, setHelpShown] = useState(false);
@@ -69,7 +81,7 @@ function SignedIn({ setup }) {
   return (
     <Shell {...{ setup, route, isHelpShown, setHelpShown }}>
       {/* Another name is another page, with nothing of the one before. */}
-      <Page key={route.hash} names={route.names} setup={setup} />
+      <Guarded key={route.hash} Page={Page} names={route.names} setup={setup} />
     </Shell>
   );
 }

@@ -68,3 +68,15 @@ export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one
 
 /** The same of something of which not all may have been looked at. */
 export const atLeast = (n, isWhole, one) => (isWhole ? plural(n, one) : `over ${plural(n, one)}`);
+
+const codeOf = (c) => c.charCodeAt(0);
+const hex = (c) => `⟨U+${codeOf(c).toString(16).toUpperCase().padStart(4, '0')}⟩`;
+
+/** A name whose every character can be seen: control characters, blanks at its ends, and what has no
+ *  width or turns the direction of what is around it. */
+export const visible = (name) =>
+  name
+    .replace(/^ +| +$/g, (blanks) => '␣'.repeat(blanks.length))
+    .replace(/[\0-\x1f]/g, (c) => String.fromCharCode(0x2400 + codeOf(c)))
+    .replace(/\x7f/g, '\u2421')
+    .replace(/[\x80-\xa0\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, hex);

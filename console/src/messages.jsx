@@ -88,7 +88,7 @@ function Announcer({ seen }) {
   );
 }
 
-export function Messages({ messages, title, empty }) {
+export function Messages({ messages, title, empty, isListening = true }) {
   const { list, seen, dropped, isPaused } = messages;
   return (
     <>
@@ -120,7 +120,7 @@ export function Messages({ messages, title, empty }) {
           </ol>
         </div>
       ) : (
-        <Empty title={isPaused ? 'Paused.' : 'Listening …'}>{empty}</Empty>
+        <Empty title={!isListening ? 'Nothing yet.' : isPaused ? 'Paused.' : 'Listening …'}>{empty}</Empty>
       )}
     </>
   );

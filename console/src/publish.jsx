@@ -10,7 +10,13 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** What a backend would do, to be pasted into a shell. */
 function Command({ target, json }) {
-  const url = new URL(`../v1/${target()}`, location.href.replace(/#.*/, ''));
+  let path;
+  try {
+    path = target();
+  } catch (error) {
+    return <p class="muted command">{error.message}</p>; // a name that no path can hold
+  }
+  const url = new URL(`../v1/${path}`, location.href.replace(/#.*/, ''));
   const bearer = key.get() === null ? '' : ` -H "Authorization: Bearer $GUSHER_MASTER_KEY"`;
   const text = `curl${bearer} -d ${quoted(json)} ${quoted(url.href)}`;
   return (

@@ -8,12 +8,9 @@ import { reasons, toneOf } from './reasons.js';
 /** A name is any text: what cannot be seen is made visible, and its direction stays its own. */
 export function Name({ text }) {
   if (text === '') return <span class="muted">(empty)</span>;
-  const visible = text.replace(/[\u0000-\u001f\u007f]/g, (c) =>
-    c === '\u007f' ? '\u2421' : String.fromCharCode(0x2400 + c.charCodeAt(0)),
-  );
   return (
     <bdi class="name" title={text}>
-      {visible}
+      {format.visible(text)}
     </bdi>
   );
 }

@@ -330,6 +330,32 @@ consoleTest(
   },
 );
 
+consoleTest(
+  'names that no path can hold, or that cannot be seen, break no page',
+  {},
+  async (page, server) => {
+    const client = await server.login({ app: 'app', user: '..', channels: ['*'] });
+    await client.subscribe('..', '.', '  ', 'a\u202eevil');
+    await go(page, server, '#/apps/app');
+    const list = page.getByRole('list', { name: 'Channels' });
+    await list.getByRole('link', { name: '..', exact: true }).click();
+    await heading(page, '..');
+    await says(page, 'No path of the API can hold the name "..".');
+    await page.getByRole('button', { name: 'Publish' }).click();
+    const refused = page.getByRole('alert').filter({ hasText: 'No path of the API can hold' });
+    await until(async () => (await refused.count()) >= 2, 'the box, too, says why');
+    await go(page, server, '#/apps/app/users/.');
+    await refused.first().waitFor();
+    await go(page, server, '#/apps/..');
+    await heading(page, '..');
+    await go(page, server, '#/apps/app');
+    await list.getByRole('link', { name: 'a⟨U+202E⟩evil' }).waitFor();
+    await list.getByRole('link', { name: '␣␣' }).click();
+    await heading(page, '␣␣');
+    await says(page, '1 subscription · 1 user');
+  },
+);
+
 // ---- users and sockets
 
 consoleTest(

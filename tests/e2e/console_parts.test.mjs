@@ -145,6 +145,18 @@ test('quantiles of a cumulative histogram', () => {
   );
 });
 
+test('every character of a name can be seen', () => {
+  const seen = {
+    plain: 'plain',
+    ' a b  ': '␣a b␣␣',
+    '   ': '␣␣␣',
+    'a\tb\n\x7f': 'a␉b␊␡',
+    'a\u202eb\u200b\xa0': 'a⟨U+202E⟩b⟨U+200B⟩⟨U+00A0⟩',
+    'مرحبا 👩‍💻 می‌خواهم': 'مرحبا 👩‍💻 می‌خواهم',
+  };
+  for (const [name, text] of Object.entries(seen)) assert.equal(format.visible(name), text);
+});
+
 test('numbers as people read them', () => {
   assert.deepEqual([0, 1234, 12_345, null].map(format.count), ['0', '1,234', '12.3K', '–']);
   assert.deepEqual([0, 0.01, 3.14, 9999].map(format.rate), ['0', '<0.1', '3.1', '9,999']);

@@ -43,7 +43,7 @@ function Tiles({ nodes, stats }) {
         label="Connections"
         value={format.count(last.websockets)}
         title={format.full(last.websockets)}
-        note={`${format.count(sum(nodes, (n) => n.subscriptions))} subscriptions`}
+        note={format.plural(sum(nodes, (n) => n.subscriptions), 'subscription')}
         points={points}
         pick={(p) => p.websockets}
         tone="green"

@@ -210,6 +210,7 @@ export function TryIt({ setup }) {
         <Messages
           messages={messages}
           title="Messages of the socket"
+          isListening={isUp}
           empty="Every message that the server sends to the socket stands here, newest first, as it came."
         />
       </Card>
