@@ -40,8 +40,10 @@ static void forget(struct events *e, struct stream **at)
     e->n--;
     if (s->app.len)
         worker_listen(e->worker, s->app, s->channel, false);
-    if (!e->n)
+    if (!e->n) {
         timer_stop(&e->worker->loop.timers, &e->timer);
+        timer_stop(&e->worker->loop.timers, &e->greeting);
+    }
     mem_free(s);
 }
 
@@ -215,6 +217,7 @@ void events_sure(struct events *e, bool is_away)
         }
         wants_nodes |= s->has_nodes;
         write_hello(e, s);
+        http_conn_attend(e->worker, s->call);
         at = give_next(e, at, API_FIRST);
     }
     if (wants_nodes)
@@ -229,21 +232,21 @@ static struct str put(char **at, struct str s)
     return copy;
 }
 
-/* On the timer, as there is nothing to send yet while the call is being handled. */
-static void greet_soon(struct timer *t)
+/* On a timer, as there is nothing to send yet while the call is being handled. It is not that of
+ * the ticks: streams that come without end would put those off. */
+static void greet(struct timer *t)
 {
-    struct events *e = container_of(t, struct events, timer);
-    const struct worker *w = e->worker;
-    t->fn = tick;
-    timer_set(&e->worker->loop.timers, t, w->loop.now_ms + EVENTS_EVERY_MS);
-    events_sure(e, bus_state(w->seat) == BUS_AWAY);
+    struct events *e = container_of(t, struct events, greeting);
+    events_sure(e, bus_state(e->worker->seat) == BUS_AWAY);
 }
 
 enum err events_open(struct events *e, uint64_t call, struct str app, struct str channel,
                      bool nodes)
 {
     struct worker *w = e->worker;
-    if (e->n == EVENTS_STREAMS_MAX)
+    if (w->stopping)
+        return ERR_AWAY;
+    if (e->n >= (nodes ? EVENTS_STREAMS_MAX : EVENTS_TAILS_MAX))
         return ERR_FULL;
     struct stream *s = mem_zalloc(sizeof(*s) + app.len + channel.len);
     char *at = (char *)(s + 1);
@@ -260,8 +263,12 @@ enum err events_open(struct events *e, uint64_t call, struct str app, struct str
         worker_listen(w, app, channel, true);
         s->sure_at = w->node->cluster ? w->told : 0;
     }
-    e->timer.fn = greet_soon;
-    timer_set(&w->loop.timers, &e->timer, w->loop.now_ms);
+    e->greeting.fn = greet;
+    timer_set(&w->loop.timers, &e->greeting, w->loop.now_ms);
+    if (e->n == 1) {
+        e->timer.fn = tick;
+        timer_set(&w->loop.timers, &e->timer, w->loop.now_ms + EVENTS_EVERY_MS);
+    }
     return ERR_OK;
 }
 

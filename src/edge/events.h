@@ -14,7 +14,8 @@
 #include "net/timer.h"
 
 enum {
-    EVENTS_STREAMS_MAX = 64, /* of a worker */
+    EVENTS_STREAMS_MAX = 64, /* of a worker; */
+    EVENTS_TAILS_MAX = 48,   /* beyond these only such that see all nodes: whoever looks after it */
     EVENTS_EVERY_MS = 1000,
     EVENTS_ALIVE_TICKS = 15,      /* of these, between two comments that keep a stream alive */
     EVENTS_MESSAGES_PER_S = 500,  /* of the tail of one stream; */
@@ -28,8 +29,8 @@ struct events { /* of events.c alone, but for the question whether anybody watch
     struct worker *worker;
     struct stream *first;
     unsigned n, n_ticks;
-    struct timer timer;
-    bool is_asking; /* the nodes */
+    struct timer timer, greeting; /* each second; as soon as there is a new stream */
+    bool is_asking;               /* the nodes */
     struct buf scratch;
 };
 
@@ -37,7 +38,7 @@ struct events *events_new(struct worker *w);
 void events_free(struct events *e); /* NULL is fine; after the bus's seat and the connections */
 
 /* Answers the call of this number (of http_conn.h) by a stream, with the messages of a channel
- * unless `app` is "". ERR_FULL: EVENTS_STREAMS_MAX. */
+ * unless `app` is "". ERR_FULL: there are as many as there may be; ERR_AWAY: the worker stops. */
 enum err events_open(struct events *e, uint64_t call, struct str app, struct str channel,
                      bool nodes);
 void events_gone(struct events *e, uint64_t call); /* its connection is; fine for any other call */

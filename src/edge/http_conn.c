@@ -38,7 +38,7 @@ void http_rearm(struct http_conn *h)
         due = now + HTTP_AGAIN_MS;
     else if (h->rests)
         due = now + HTTP_REST_MS;
-    else if (h->conn.paused) /* an answer is under way, or output that is being taken */
+    else if (h->waiting || h->conn.paused) /* an answer is under way, or output is being taken */
         due = 0;
     else if (h->began_ms)
         due = h->began_ms + o->request_ms[h->roles];
@@ -368,7 +368,7 @@ static void on_timer(struct timer *t)
         end_rest(h);
     else if (!h->conn.stalled && h->began_ms && now >= h->began_ms + o->request_ms[h->roles])
         http_refuse(h, 408);
-    else if (!h->conn.stalled && !h->began_ms && now >= h->idle_by_ms)
+    else if (!h->conn.stalled && !h->waiting && !h->began_ms && now >= h->idle_by_ms)
         conn_close(&h->conn);
     else
         http_rearm(h);

@@ -27,6 +27,10 @@ bool http_conn_is_local(struct worker *w, uint64_t number);
 bool http_conn_stream(struct worker *w, uint64_t number, const struct api_reply *r,
                       uint64_t question, enum api_piece piece);
 
+/* The connection is over as soon as its peer ends it, and not only when it is written to: for an
+ * answer that has no end of its own. */
+void http_conn_attend(struct worker *w, uint64_t number);
+
 /* Bytes that wait for whoever makes the call; SIZE_MAX: it is gone. */
 size_t http_conn_queued(struct worker *w, uint64_t number);
 

@@ -167,8 +167,12 @@ bool http_conn_stream(struct worker *w, uint64_t number, const struct api_reply 
                       uint64_t question, enum api_piece piece)
 {
     struct http_conn *h = slots_get(&w->http_conns, number);
-    if (!h || !h->waiting || conn_is_ending(&h->conn))
+    if (!h || !h->waiting)
         return false;
+    if (conn_is_ending(&h->conn)) {
+        http_rearm(h); /* its peer may have ended it, and not take what waits */
+        return false;
+    }
     h->question = 0;
     struct buf *out = worker_scratch(w);
     bool over = piece == API_LAST || h->head_only;
@@ -200,4 +204,12 @@ size_t http_conn_queued(struct worker *w, uint64_t number)
 {
     const struct http_conn *h = slots_get(&w->http_conns, number);
     return h ? h->conn.queued_bytes : SIZE_MAX;
+}
+
+/* Who has sent more already is not read; a stream to nobody ends when it is written to, then. */
+void http_conn_attend(struct worker *w, uint64_t number)
+{
+    struct http_conn *h = slots_get(&w->http_conns, number);
+    if (h && h->waiting && !h->stash.len)
+        conn_resume(&h->conn);
 }
