@@ -80,6 +80,7 @@ static void fill_options(struct server_options *o, const struct config *c)
     w->io_uring = c->io_uring;
     w->idle_rule = c->idle_rule;
     w->api.enforce_exp = c->enforce_exp;
+    w->api.is_open = c->master_open;
     w->exp_warning_s = (unsigned)c->exp_warning;
     w->subscriptions_max = (unsigned)c->max_subscriptions;
     w->subscriptions_all = (uint64_t)c->max_subscriptions_in_all / o->n_workers;

@@ -1,6 +1,7 @@
 #include "api/api.h"
 #include <string.h>
 #include "base/log.h"
+#include "net/networks.h"
 
 #define LOG_AREA LOG_HTTP
 
@@ -183,15 +184,37 @@ static bool read_bearer(struct str header, struct str *secret)
     return str_eq_nocase(scheme, STR("Bearer")) && secret->len;
 }
 
+/* Names with a dot are the world's, where anybody may have one; but these, with a port or without.
+ */
+static bool is_own_name(struct str host)
+{
+    const struct str name = str_cut(&host, ':'), end = STR(".localhost");
+    if (!memchr(name.p, '.', name.len))
+        return true;
+    return name.len > end.len && str_eq_nocase(str_make(name.p + name.len - end.len, end.len), end);
+}
+
+/* A name of theirs that they have led to this machine makes a page of somebody else's one of ours
+ * to the browser (DNS rebinding). An address cannot be led anywhere. */
+static bool has_own_host(const struct api_call *c)
+{
+    struct str host = c->request->headers[HTTP_H_HOST];
+    struct sockaddr_storage address;
+    return c->api->options.is_open || !host.p || networks_read_address(&address, host) ||
+           is_own_name(host);
+}
+
 /* Without keys this machine may call, and so may a browser on it: but no page of somebody else's
  * that it shows (Fetch Metadata; every browser of today says so). */
-static bool is_no_strange_page(struct api_call *c)
+bool api_is_no_strange_page(struct api_call *c)
 {
     struct str site = c->request->headers[HTTP_H_FETCH_SITE];
-    if (!site.p || !str_eq(site, STR("cross-site")))
+    bool is_strange = site.p && str_eq(site, STR("cross-site"));
+    if (!is_strange && has_own_host(c))
         return true;
-    LOG(LOG_WARN, "page_refused", LOG_STR("origin", c->request->headers[HTTP_H_ORIGIN]));
-    api_problem(c->reply, PROBLEM_ORIGIN);
+    LOG(LOG_WARN, "page_refused", LOG_STR("origin", c->request->headers[HTTP_H_ORIGIN]),
+        LOG_STR("host", c->request->headers[HTTP_H_HOST]));
+    api_problem(c->reply, is_strange ? PROBLEM_ORIGIN : PROBLEM_HOST);
     return false;
 }
 
@@ -202,7 +225,7 @@ static bool is_permitted(struct api_call *c, enum master_right right)
     if (!right)
         return true;
     if (!keys)
-        return is_no_strange_page(c);
+        return api_is_no_strange_page(c);
     if (!header.p || !read_bearer(header, &secret))
         return refuse_key(c, PROBLEM_KEY_NEEDED, "");
     c->key = master_keys_find(keys, secret);

@@ -53,6 +53,7 @@ struct api_options {
     size_t payload_max;                     /* bytes of the data of one message */
     unsigned batch_max;                     /* messages of one push_batch */
     bool enforce_exp;                       /* a socket lives no longer than its claims */
+    bool is_open;                           /* a master without keys is for whoever reaches it */
     api_make_token *make_token;             /* with --dev; otherwise NULL */
     void *make_token_ctx;
     unsigned slave_port; /* where this process takes sockets; 0: it does not */
@@ -145,6 +146,9 @@ struct api_entry {
 bool api_has_app(struct api_call *c, struct str app);
 /* The same of all apps there are. */
 bool api_has_all_apps(struct api_call *c);
+/* Whether a master without keys may answer: no browser calls it for a page of somebody else's. When
+ * one does, that is refused. */
+bool api_is_no_strange_page(struct api_call *c);
 /* 200 with the claims of a JWT, unless the key is for another app, or the JWT no good. */
 enum api_outcome api_decode(struct api_call *c, struct str jwt, bool with_line_feed);
 /* Carries out a publish that may have an Idempotency-Key: once. Who answers late keeps c->once and

@@ -170,7 +170,8 @@ static enum api_outcome on_dev_token(struct api_call *c)
     unsigned n = 0;
     if (!is_dev(c))
         return api_refuse(c->reply, ERR_NOT_FOUND);
-    if (body_read(c, m, 3) && read_channels(c, &m[2], &text, &channels, &n)) {
+    if (api_is_no_strange_page(c) && body_read(c, m, 3) &&
+        read_channels(c, &m[2], &text, &channels, &n)) {
         const struct api_token t = {body_text(&m[0], &app), body_text(&m[1], &user), channels, n};
         give_token(c, &t);
     }

@@ -75,6 +75,8 @@
     X(TOKEN_APP, 401, "token_of_other_app", "appkey error\n", "The token is for another app.")     \
     X(BANNED, 403, "banned", "banned\n", "The user, or the token, is banned.")                     \
     X(ORIGIN, 403, "origin_refused", "pages of this origin may not connect\n", NULL)               \
+    X(HOST, 403, "host_refused",                                                                   \
+      "without keys the master is called by its address, or as localhost\n", NULL)                 \
     X(NOT_A_WEBSOCKET, 400, "not_a_websocket", "Bad Request\n",                                    \
       "This path wants the handshake of a WebSocket.")                                             \
     X(WEBSOCKET_VERSION, 426, "websocket_version", "Upgrade Required\n",                           \

@@ -5,11 +5,13 @@ import path from 'node:path';
 import test from 'node:test';
 import WebSocket from 'ws';
 import { clusterTest } from './support/cluster.mjs';
+import { dev } from './support/console.mjs';
 import { Events } from './support/events.mjs';
 import { root, run, serverTest, withServer } from './support/gusher.mjs';
 import { request } from './support/http.mjs';
 import * as keys from './support/keys.mjs';
 import { Api } from './support/openapi.mjs';
+import { Raw } from './support/raw.mjs';
 import { until } from './support/wait.mjs';
 
 const api = new Api(JSON.parse(fs.readFileSync(path.join(root, 'src/api/openapi.json'), 'utf8')));
@@ -287,6 +289,74 @@ serverTest('who does not read costs messages, not memory', {}, async (server) =>
   events.close();
 });
 
+serverTest('streams that come and go do not put off what others are told', { workers: 1 }, async (server) => {
+  const events = await Events.open(server.master, { app: 'app', channel: 'fast' });
+  await events.next('hello');
+  let isOver = false;
+  const comeAndGo = async () => {
+    while (!isOver) {
+      const other = await Events.open(server.master, { app: 'app', channel: 'other' });
+      await other.next('hello');
+      other.close();
+    }
+  };
+  const others = comeAndGo();
+  const batch = Array.from({ length: 100 }, () => ({ channel: 'fast', event: 'e', data: 1 }));
+  for (let i = 0; i < 12; i++)
+    await request(server.master, 'POST', '/v1/apps/app/messages/batch', { body: JSON.stringify(batch) });
+  try {
+    await events.next('dropped');
+  } finally {
+    isOver = true;
+    await others;
+    events.close();
+  }
+});
+
+const tailsOnly = async () => {
+  const file = path.join(keys.freshFolder('watch'), 'keys');
+  const make = async (name, ...more) =>
+    (await run(['key', '--name', name, '--keys-file', file, '--right', 'query', ...more])).stdout.trim();
+  const bearer = (key) => ({ Authorization: `Bearer ${key}` });
+  return { file, whole: bearer(await make('whole')), some: bearer(await make('some', '--app', 'app')) };
+};
+
+test('keys for some apps leave streams to whoever sees all, and those of who is gone are free at once', async () => {
+  const { file, whole, some } = await tailsOnly();
+  await withServer({ 'master-keys-file': file, workers: 1 }, async (server) => {
+    const tail = { app: 'app', channel: 'c' };
+    // Nothing is written to them for a quarter of a minute, so nothing else shows that they are gone.
+    for (let round = 0; round < 3; round++) {
+      const all = [];
+      await until(async () => {
+        while (all.length < 48) all.push(await Events.open(server.master, tail, some));
+        return true;
+      }, 'as many streams as there may be');
+      const refused = await request(server.master, 'GET', '/v1/events', { headers: some });
+      api.checkProblem(refused, 503, 'server_busy', 'one too many');
+      const full = await Events.open(server.master, {}, whole);
+      await full.next('nodes');
+      for (const events of [...all, full]) events.close();
+      await until(async () => {
+        const [node] = (await request(server.master, 'GET', '/v1/nodes', { headers: whole })).json();
+        return node.connections <= 2;
+      }, 'they are gone');
+    }
+  });
+});
+
+serverTest('a stream that is asked for while all ends is refused, and nothing waits for it', {}, async (server) => {
+  const raw = await Raw.connect(server.master);
+  raw.write('GET /v1/events HTTP/1.1\r\nHost: gusher\r\n');
+  await until(async () => (await request(server.master, 'GET', '/v1/nodes')).json()[0].received_bytes > 0, 'it is read');
+  server.terminate();
+  await server.log('stopping', 1);
+  raw.write('\r\n');
+  assert.equal((await raw.reply()).status, 503);
+  await server.process.exit();
+  assert.equal(server.logged('stop_forced').length, 0);
+});
+
 serverTest('streams are bounded, and end in order', { workers: 1 }, async (server) => {
   const all = [];
   for (let i = 0; i < 64; i++) all.push(await Events.open(server.master));
@@ -314,6 +384,27 @@ serverTest('pages of other people may not call a master without keys', {}, async
   const refused = await call('cross-site');
   assert.equal(refused.status, 403, refused.text);
   await server.log('page_refused', 1);
+});
+
+serverTest('nor by a name of their own that leads to it', dev(), async (server) => {
+  const call = (Host, at, body) =>
+    request(server.master, 'POST', at, { agent: server.agent, headers: { Host }, body });
+  const token = JSON.stringify({ app: 'app', user_id: '', channels: [] });
+  const both = async (host) => [
+    await call(host, '/v1/apps/app/channels/c/messages', '{"event":"e","data":1}'),
+    await call(host, '/v1/dev/token', token),
+  ];
+  const { port } = server.master;
+  for (const host of [`127.0.0.1:${port}`, `[::1]:${port}`, 'localhost', `LOCALHOST:${port}`, 'a.localhost', 'gusher'])
+    for (const reply of await both(host)) assert.equal(reply.status, 200, `${host}: ${reply.text}`);
+  for (const host of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example', 'xlocalhost.', 'localhost.evil'])
+    for (const reply of await both(host)) api.checkProblem(reply, 403, 'host_refused', host);
+});
+
+const open = { ...dev(), 'master-open': 'on' };
+serverTest('unless the network keeps others away', open, async (server) => {
+  const reply = await request(server.master, 'GET', '/v1/nodes', { agent: server.agent, headers: { Host: 'gusher.internal.example' } });
+  assert.equal(reply.status, 200, reply.text);
 });
 
 test('keys decide about streams', async () => {

@@ -214,7 +214,7 @@ export function closeFrame(code, reason = '') {
 
 /** An HTTP request as text. Host is there unless the headers say otherwise (null leaves it out). */
 export function requestText(method, target, headers = {}, body = '') {
-  const all = { Host: 'gusher.test', ...headers };
+  const all = { Host: 'gusher', ...headers };
   const lines = Object.entries(all)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}: ${value}\r\n`);
