@@ -34,6 +34,16 @@ static inline bool str_starts(struct str s, struct str prefix)
     return s.len >= prefix.len && str_eq(str_make(s.p, prefix.len), prefix);
 }
 
+/* Copies `s` to *at, which goes behind it; returns the copy. */
+static inline struct str str_put(char **at, struct str s)
+{
+    struct str copy = {*at, s.len};
+    if (s.len)
+        memcpy(*at, s.p, s.len);
+    *at += s.len;
+    return copy;
+}
+
 /* The order of their bytes: below 0, 0, above 0. */
 static inline int str_compare(struct str a, struct str b)
 {

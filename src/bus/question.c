@@ -1,15 +1,6 @@
 #include "base/mem.h"
 #include "bus/seat.h"
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.len};
-    if (s.len)
-        memcpy(*at, s.p, s.len);
-    *at += s.len;
-    return copy;
-}
-
 struct bus_question *bus_question_new(const struct bus_ask *ask, uint32_t node, unsigned from,
                                       uint64_t number, uint64_t seed, size_t page_bytes)
 {
@@ -24,9 +15,9 @@ struct bus_question *bus_question_new(const struct bus_ask *ask, uint32_t node, 
     q->count_only = ask->count_only;
     q->pattern = ask->pattern;
     q->q = (struct hub_question){.kind = ask->kind, .seed = seed};
-    q->q.app = put(&at, ask->app);
-    q->q.channel = put(&at, ask->channel);
-    q->expression = put(&at, ask->expression);
+    q->q.app = str_put(&at, ask->app);
+    q->q.channel = str_put(&at, ask->channel);
+    q->expression = str_put(&at, ask->expression);
     return q;
 }
 

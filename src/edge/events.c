@@ -224,14 +224,6 @@ void events_sure(struct events *e, bool is_away)
         ask_nodes(e);
 }
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.len};
-    memcpy(*at, s.p, s.len);
-    *at += s.len;
-    return copy;
-}
-
 /* On a timer, as there is nothing to send yet while the call is being handled. It is not that of
  * the ticks: streams that come without end would put those off. */
 static void greet(struct timer *t)
@@ -252,8 +244,8 @@ enum err events_open(struct events *e, uint64_t call, struct str app, struct str
     char *at = (char *)(s + 1);
     s->call = call;
     s->has_nodes = nodes;
-    s->app = put(&at, app);
-    s->channel = put(&at, channel);
+    s->app = str_put(&at, app);
+    s->channel = str_put(&at, channel);
     struct stream **last = &e->first;
     while (*last)
         last = &(*last)->next;

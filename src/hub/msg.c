@@ -4,15 +4,6 @@
 
 enum { KICK_DATA_MAX = 125 };
 
-static struct str put(char **at, struct str s)
-{
-    struct str copy = {*at, s.len};
-    if (s.len)
-        memcpy(*at, s.p, s.len);
-    *at += s.len;
-    return copy;
-}
-
 struct msg *msg_new(enum msg_kind kind, struct str app, struct str target, struct str event,
                     struct str data)
 {
@@ -21,10 +12,10 @@ struct msg *msg_new(enum msg_kind kind, struct str app, struct str target, struc
     atomic_init(&m->refs, 1);
     m->kind = kind;
     m->came_us = 0;
-    m->app = put(&at, app);
-    m->target = put(&at, target);
-    m->event = put(&at, event);
-    m->data = put(&at, data);
+    m->app = str_put(&at, app);
+    m->target = str_put(&at, target);
+    m->event = str_put(&at, event);
+    m->data = str_put(&at, data);
     return m;
 }
 
