@@ -26,7 +26,8 @@ static enum api_outcome on_version(struct api_call *c)
 }
 
 /* How many are here is nobody's business. Where the master has keys one is needed (struct
- * api_entry); where it has none, whoever reaches it may ask; others have to be on this machine. */
+ * api_entry) that is for all apps, as these are; where it has none, whoever reaches it may ask;
+ * others have to be on this machine. */
 static enum api_outcome on_metrics(struct api_call *c)
 {
     if (!c->api->trust->master_keys && !(c->roles & API_MASTER) &&
@@ -34,6 +35,8 @@ static enum api_outcome on_metrics(struct api_call *c)
         api_text(c->reply, 403, "metrics are for this machine, or for a key of the master\n");
         return API_DONE;
     }
+    if (!api_has_all_apps(c))
+        return API_DONE;
     c->reply->status = 200;
     c->reply->type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     c->api->metrics(c->api->ctx, &c->reply->body);

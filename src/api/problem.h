@@ -64,7 +64,7 @@
     X(KEY_NEEDED, 401, "key_needed", "a key is needed: Authorization: Bearer KEY\n", NULL)         \
     X(KEY_UNKNOWN, 401, "key_unknown", "the key is not known\n", NULL)                             \
     X(KEY_RIGHT, 403, "key_without_right", "the key does not have the right for this\n", NULL)     \
-    X(KEY_APPS, 403, "key_of_some_apps", NULL, "This is for keys that are for all apps.")          \
+    X(KEY_APPS, 403, "key_of_some_apps", "this is for keys that are for all apps\n", NULL)         \
     X(KEY_APP, 403, "key_of_other_app", "the key is not for this app\n", NULL)                     \
     X(NOT_PERMITTED, 401, "not_permitted", "not permitted", NULL)                                  \
     /* sockets and who opens them */                                                               \

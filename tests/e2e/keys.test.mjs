@@ -144,12 +144,14 @@ test('metrics are for a key that may query, and else for this machine', async ()
   const file = newFile();
   const publisher = await addKey(file, 'publisher', '--right', 'publish');
   const reader = await addKey(file, 'reader', '--right', 'query');
+  const some = await addKey(file, 'some', '--right', 'query', '--app', 'shop');
   const server = await Server.start({ 'master-keys-file': file });
   try {
     for (const to of [server.slave, server.master]) {
       const status = async (headers) => (await request(to, 'GET', '/metrics', { headers })).status;
       assert.equal(await status({}), 401);
       assert.equal(await status(bearer(publisher)), 403);
+      assert.equal(await status(bearer(some)), 403, 'they are of all apps');
       assert.equal(await status(bearer(reader)), 200);
     }
     await server.stop();
