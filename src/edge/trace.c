@@ -1,5 +1,6 @@
 #include "edge/trace.h"
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/hash.h"
 #include "base/json.h"
@@ -125,6 +126,39 @@ void trace_note(struct trace *t, const struct trace_socket *s, int64_t now_ms, s
                          .text_len = (uint8_t)text.len};
     memcpy(r->text, word.p, word.len);
     memcpy(r->text + word.len, text.p, text.len);
+}
+
+static bool may_note(struct trace_share *share, int64_t now_ms)
+{
+    const int64_t most = (int64_t)TRACE_BURST * TRACE_EACH_MS;
+    /* A clock that was set back would keep it waiting. */
+    if (share->calm_ms < now_ms || share->calm_ms > now_ms + most)
+        share->calm_ms = now_ms;
+    if (share->calm_ms + TRACE_EACH_MS > now_ms + most)
+        return false;
+    share->calm_ms += TRACE_EACH_MS;
+    return true;
+}
+
+void trace_note_answer(struct trace *t, const struct trace_socket *s, int64_t now_ms,
+                       struct str word, struct str text)
+{
+    struct trace_share *share = &t->shares[s->number % TRACE_SHARES];
+    bool may = may_note(share, now_ms);
+    if (share->number != s->number)
+        share->n_left_out = 0;
+    share->number = s->number;
+    if (!may) {
+        share->n_left_out++;
+        return;
+    }
+    if (share->n_left_out) {
+        char n[16];
+        snprintf(n, sizeof(n), "%u", share->n_left_out);
+        share->n_left_out = 0;
+        trace_note(t, s, now_ms, STR("left_out"), str_of(n));
+    }
+    trace_note(t, s, now_ms, word, text);
 }
 
 static void tell(const struct record *r, struct buf *out)

@@ -59,10 +59,27 @@ void worker_listen(struct worker *w, struct str app, struct str channel, bool on
     on_interest(w, &(struct hub_name){.app = app, .name = channel}, on);
 }
 
+static struct trace_socket trace_of(const struct hub_socket *s)
+{
+    return (struct trace_socket){.number = s->number, .salt = s->salt, .app = hub_app_of(s)};
+}
+
+static int64_t unix_ms(const struct worker *w)
+{
+    return (int64_t)(w->loop.now_s * 1000);
+}
+
 void worker_note(struct worker *w, const struct hub_socket *s, struct str word, struct str text)
 {
-    const struct trace_socket of = {.number = s->number, .salt = s->salt, .app = hub_app_of(s)};
-    trace_note(&w->trace, &of, (int64_t)(w->loop.now_s * 1000), word, text);
+    const struct trace_socket of = trace_of(s);
+    trace_note(&w->trace, &of, unix_ms(w), word, text);
+}
+
+void worker_note_answer(struct worker *w, const struct hub_socket *s, struct str word,
+                        struct str text)
+{
+    const struct trace_socket of = trace_of(s);
+    trace_note_answer(&w->trace, &of, unix_ms(w), word, text);
 }
 
 /* ---- letters ---- */

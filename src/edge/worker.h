@@ -129,6 +129,9 @@ void worker_listen(struct worker *w, struct str app, struct str channel, bool on
 
 /* Something has happened to a socket of this worker (trace.h). */
 void worker_note(struct worker *w, const struct hub_socket *s, struct str word, struct str text);
+/* The same of what it was answered, which may be much. */
+void worker_note_answer(struct worker *w, const struct hub_socket *s, struct str word,
+                        struct str text);
 
 /* The scratch buffer, empty. */
 struct buf *worker_scratch(struct worker *w);

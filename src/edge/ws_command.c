@@ -105,7 +105,8 @@ static void note_answer(struct ws_conn *s, struct str text)
     if (!at || str_starts(word, STR("gusher.pong")))
         return;
     at += data.len;
-    worker_note(ws_worker(s), &s->socket, word, str_make(at, (size_t)(rest.p + rest.len - at - 1)));
+    worker_note_answer(ws_worker(s), &s->socket, word,
+                       str_make(at, (size_t)(rest.p + rest.len - at - 1)));
 }
 
 void ws_on_text(struct ws_conn *s, struct str text)

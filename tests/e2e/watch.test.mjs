@@ -74,6 +74,25 @@ serverTest('sockets tell what they may hear, hear and have waiting', {}, async (
   }, 'ann is gone');
 });
 
+const chatty = { workers: 1, 'command-rate': 0, 'address-command-rate': 0 };
+serverTest('a socket that asks without end does not drive out what is known of others', chatty, async (server) => {
+  const quiet = await server.login({ user: 'quiet', channels: ['*'] });
+  const loud = await server.login({ user: 'loud', channels: ['*'] });
+  const ids = [await quiet.socketId(), await loud.socketId()];
+  const channel = 'c'.repeat(120);
+  for (let i = 0; i < 80; i++) {
+    for (let k = 0; k < 100; k++) loud.send({ event: 'gusher.subscribe', data: { channel } });
+    for (let k = 0; k < 100; k++) await loud.next();
+  }
+  const told = async (id) =>
+    (await asked(server.master, 'listEventsOfSocket', `/v1/apps/app/sockets/${id}/events`)).map((e) => e.event);
+  assert.equal((await told(ids[0]))[0], 'opened');
+  const events = await told(ids[1]);
+  assert.equal(events[0], 'opened');
+  assert.ok(events.length > 100 && events.length < 300, `${events.length}`);
+  await quiet.close();
+});
+
 const many = { 'max-connections-per-user': 1000, 'max-connections-per-address': 0 };
 serverTest('what has happened to a socket is told, also after its end', {}, async (server) => {
   const began = Date.now();

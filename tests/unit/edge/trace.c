@@ -170,14 +170,45 @@ static void tells_the_last_ones(void **unused)
 
 #define WITH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void answer(unsigned socket, int64_t at_ms)
+{
+    const struct trace_socket s = a_socket(socket);
+    trace_note_answer(&trace, &s, at_ms, STR("a"), STR(""));
+}
+
+/* As many as come at once, then at a rate; what was left out is told with the next one. Other
+ * sockets have theirs. */
+static void leaves_out_what_is_too_much(void **unused)
+{
+    (void)unused;
+    const struct trace_socket one = a_socket(1), two = a_socket(2);
+    const int64_t calm_ms = 1000000 + (int64_t)TRACE_BURST * TRACE_EACH_MS;
+    for (unsigned i = 0; i < TRACE_BURST + 5; i++)
+        answer(1, 1000000);
+    assert_int_equal(trace.n_noted, TRACE_BURST);
+    answer(2, 1000000);
+    expect(&two, 1000000, "129 1000000 \"a\" \"\";");
+    answer(1, 1000000 + TRACE_EACH_MS);
+    answer(1, 1000000 + TRACE_EACH_MS);
+    assert_int_equal(trace.n_noted, TRACE_BURST + 3);
+    note(1, calm_ms, "closed", "");
+    answer(1, calm_ms);
+    const int64_t late_ms = 1000000 + TRACE_KEEP_MS + 1;
+    expect(&one, late_ms,
+           "130 1000250 \"left_out\" \"5\";131 1000250 \"a\" \"\";132 1032000 \"closed\" \"\";"
+           "133 1032000 \"left_out\" \"1\";134 1032000 \"a\" \"\";");
+    /* A clock that was set back keeps nobody waiting. */
+    for (unsigned i = 0; i < TRACE_BURST; i++)
+        answer(1, 1000);
+    assert_int_equal(trace.n_noted, 134 + TRACE_BURST);
+}
+
 int main(void)
 {
     hash_seed();
     const struct CMUnitTest tests[] = {
-        WITH(tells_of_one_socket),
-        WITH(cuts_what_is_long),
-        WITH(forgets_the_oldest),
-        WITH(tells_the_last_ones),
+        WITH(tells_of_one_socket), WITH(cuts_what_is_long),           WITH(forgets_the_oldest),
+        WITH(tells_the_last_ones), WITH(leaves_out_what_is_too_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
