@@ -10,6 +10,7 @@ const words = {
   closed: 'Closed',
   grant_added: 'A backend added the grant',
   grants_replaced: 'A backend replaced its grants',
+  left_out: 'Answers that were too many to be kept',
   left_out: 'Answers that were too many to note',
 };
 

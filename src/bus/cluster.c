@@ -165,7 +165,7 @@ static void on_beat(struct timer *t)
     } else if (c->said == BUS_SETTLING) {
         cluster_look_if_settled(c);
     } else if (c->said == BUS_UP) {
-        cluster_expire(c, now - MEMBERS_DEAD_MS);
+        cluster_expire(c, members_silent_since(now, c->echo_ms));
         cluster_fence_review(c);
     }
 }

@@ -62,6 +62,14 @@ bool members_remove(struct members *m, uint32_t node)
     return true;
 }
 
+int64_t members_silent_since(int64_t now_ms, int64_t echo_ms)
+{
+    /* Two nodes' beats may be a beat apart, and on their way for as long. */
+    int64_t dead = now_ms - MEMBERS_DEAD_MS,
+            cut_off = echo_ms - (MEMBERS_DEAD_MS - 2 * MEMBERS_BEAT_MS);
+    return dead < cut_off ? dead : cut_off;
+}
+
 bool members_expire(struct members *m, int64_t since_ms, uint32_t *node)
 {
     for (unsigned i = 0; i < m->n; i++) {

@@ -48,6 +48,11 @@ bool members_heard(struct members *m, uint32_t node, uint64_t incarnation, unsig
 struct member *members_find(struct members *m, uint32_t node); /* NULL: not there */
 bool members_remove(struct members *m, uint32_t node);         /* false: was not there */
 
+/* Whoever was not heard since the moment that this returns is gone: silent for MEMBERS_DEAD_MS, and
+ * also while our own beats still came back, the last time at `echo_ms`. Otherwise it is us who hear
+ * nothing, and all are as present as they were. */
+int64_t members_silent_since(int64_t now_ms, int64_t echo_ms);
+
 /* Removes one node that was not heard since `since_ms`; false: there is none. */
 bool members_expire(struct members *m, int64_t since_ms, uint32_t *node);
 

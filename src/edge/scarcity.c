@@ -25,8 +25,8 @@ struct scarcity {
     atomic_uint refused;       /* since the last line that told of them */
     /* The thread's: */
     int64_t shed_ms, trimmed_ms, told_ms, calm_since_ms;
-    double clock_ahead_s; /* the wall clock, of the one that is not stepped */
-    bool has_clock;
+    double clock_ahead_s;    /* the wall clock, of the one that is not stepped */
+    bool has_clock, is_near; /* is_near: the end of memory, at the last look */
 };
 
 struct scarcity *scarcity_new(const struct scarcity_options *o)
@@ -74,9 +74,14 @@ const char *scarcity_trouble(const struct scarcity *s)
 
 /* ---- memory ---- */
 
+static double percent_of(const struct memory_use *u)
+{
+    return 100.0 * (double)u->used / (double)u->limit;
+}
+
 static enum memory_level level_of(const struct memory_use *u, enum memory_level before)
 {
-    double percent = 100.0 * (double)u->used / (double)u->limit;
+    double percent = percent_of(u);
     if (percent >= (before == MEMORY_SEVERE ? SCARCITY_LESS_SEVERE : SCARCITY_SEVERE))
         return MEMORY_SEVERE;
     if (percent >= (before ? SCARCITY_ENOUGH : SCARCITY_SCARCE))
@@ -104,7 +109,8 @@ static void look_at_memory(struct scarcity *s, int64_t now_ms)
 {
     struct memory_use u;
     enum memory_level before = scarcity_memory(s), level = MEMORY_ENOUGH;
-    if (memory_look(s->o.root, s->o.memory_max, &u))
+    s->is_near = memory_look(s->o.root, s->o.memory_max, &u) && percent_of(&u) >= SCARCITY_NEAR;
+    if (s->is_near)
         level = level_of(&u, before);
     atomic_store(&s->memory, level);
     tell_of_memory(s, &u, level, before, now_ms);
@@ -162,9 +168,9 @@ void scarcity_look(struct scarcity *s, int64_t now_ms)
         s->o.mend(s->o.ctx);
 }
 
-static bool is_ending_after_rest(struct scarcity *s)
+static bool is_ending_after(struct scarcity *s, int64_t ms)
 {
-    const struct timespec until = deadline_in_ms(SCARCITY_LOOK_MS);
+    const struct timespec until = deadline_in_ms(ms);
     int r = 0;
     pthread_mutex_lock(&s->lock);
     while (!s->ending && r == 0)
@@ -172,6 +178,20 @@ static bool is_ending_after_rest(struct scarcity *s)
     bool ending = s->ending;
     pthread_mutex_unlock(&s->lock);
     return ending;
+}
+
+/* Until the next look at everything; at memory alone more often, when its end is near. */
+static bool is_ending_after_rest(struct scarcity *s)
+{
+    int64_t next_ms = loop_clock_ms() + SCARCITY_LOOK_MS;
+    for (int64_t left; (left = next_ms - loop_clock_ms()) > 0;) {
+        bool looks = s->is_near && left > SCARCITY_LOOK_NEAR_MS;
+        if (is_ending_after(s, looks ? SCARCITY_LOOK_NEAR_MS : left))
+            return true;
+        if (looks)
+            look_at_memory(s, loop_clock_ms());
+    }
+    return false;
 }
 
 static void *run(void *arg)

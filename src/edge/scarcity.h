@@ -12,7 +12,9 @@
 
 enum {
     SCARCITY_LOOK_MS = 250,
+    SCARCITY_LOOK_NEAR_MS = 25, /* at memory, from SCARCITY_NEAR on: it may go fast */
     /* Percent of the limit of memory: */
+    SCARCITY_NEAR = 75,
     SCARCITY_SCARCE = 90,
     SCARCITY_SEVERE = 95,
     SCARCITY_LESS_SEVERE = 92, /* and back */

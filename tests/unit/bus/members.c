@@ -223,13 +223,35 @@ static void agrees_with_the_model(void **unused)
 
 #define WITH_MEMBERS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* The bus stands still: nobody is heard, ourselves neither. Until we know that it is us (at
+ * MEMBERS_DEAD_MS), nobody is taken for dead, whoever beat first. */
+static void nobody_is_dead_when_the_bus_stands_still(void **unused)
+{
+    (void)unused;
+    const int64_t stop = 100000;
+    for (int64_t heard = stop - MEMBERS_BEAT_MS; heard <= stop; heard += 10) {
+        for (int64_t echo = stop - MEMBERS_BEAT_MS; echo <= stop; echo += 10) {
+            for (int64_t now = stop; now <= echo + MEMBERS_DEAD_MS; now += 10)
+                assert_true(heard >= members_silent_since(now, echo));
+        }
+    }
+    /* While it works, silence is enough. */
+    for (int64_t echo = stop - 2 * MEMBERS_BEAT_MS; echo <= stop; echo += 10)
+        assert_int_equal(members_silent_since(stop, echo), stop - MEMBERS_DEAD_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_MEMBERS(is_empty_at_first),     WITH_MEMBERS(keeps_what_it_heard),
-        WITH_MEMBERS(tells_what_changed),    WITH_MEMBERS(refuses_impossible_numbers),
-        WITH_MEMBERS(takes_only_so_many),    WITH_MEMBERS(removes_the_right_one),
-        WITH_MEMBERS(expires_who_is_silent), WITH_MEMBERS(remembers_who_knows_us),
+        cmocka_unit_test(nobody_is_dead_when_the_bus_stands_still),
+        WITH_MEMBERS(is_empty_at_first),
+        WITH_MEMBERS(keeps_what_it_heard),
+        WITH_MEMBERS(tells_what_changed),
+        WITH_MEMBERS(refuses_impossible_numbers),
+        WITH_MEMBERS(takes_only_so_many),
+        WITH_MEMBERS(removes_the_right_one),
+        WITH_MEMBERS(expires_who_is_silent),
+        WITH_MEMBERS(remembers_who_knows_us),
         WITH_MEMBERS(agrees_with_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
