@@ -22,7 +22,7 @@ function program() {
 
 /** A Chromium for the tests of one file; `await browser.close()` after them. */
 export function launch() {
-  return chromium.launch({ executablePath: program(), args: ['--no-sandbox'] });
+  return chromium.launch({ executablePath: program(), args: ['--no-sandbox', '--disable-dev-shm-usage'] });
 }
 
 /** Runs `look(page)` in a page of its own. Errors of scripts, and whatever the console is told as an error or a warning
