@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "base/names.h"
 #include "cli/token.h"
 #include "run.h"
 
@@ -70,25 +71,22 @@ enum err dev_make_token(void *pem, const struct api_token *t, double now_s, stru
 {
     const struct buf *private_pem = pem;
     struct buf text = BUF_INIT;
+    struct str rest = t->channels, name;
+    unsigned n = 0;
     bool ok = add_c_string(&text, t->app) && add_c_string(&text, t->user);
-    for (unsigned i = 0; ok && i < t->n_channels; i++)
-        ok = add_c_string(&text, t->channels[i]);
+    while (ok && names_next(&rest, &name))
+        ok = add_c_string(&text, name);
     if (!ok) {
         buf_fini(&text);
         snprintf(why, why_len, "A name with a zero byte in it cannot be in a token made here.");
         return ERR_PROTO;
     }
-    const char **channels = mem_alloc((t->n_channels + 1) * sizeof(*channels));
+    const char **channels = mem_alloc(names_count(t->channels) * sizeof(*channels));
     const char *app = text.p, *user = app + t->app.len + 1, *at = user + t->user.len + 1;
-    for (unsigned i = 0; i < t->n_channels; i++) {
-        channels[i] = at;
-        at += t->channels[i].len + 1;
-    }
-    const struct token_options o = {.app = app,
-                                    .user = user,
-                                    .channels = channels,
-                                    .n_channels = t->n_channels,
-                                    .life_s = DEV_TOKEN_S};
+    for (rest = t->channels; names_next(&rest, &name); at += name.len + 1)
+        channels[n++] = at;
+    const struct token_options o = {
+        .app = app, .user = user, .channels = channels, .n_channels = n, .life_s = DEV_TOKEN_S};
     enum err e = token_make(out, &o, buf_as_str(private_pem), now_s, why, why_len);
     mem_free(channels);
     buf_fini(&text);

@@ -1,7 +1,6 @@
 #include "api/api.h"
 #include <string.h>
 #include "base/log.h"
-#include "net/networks.h"
 
 #define LOG_AREA LOG_HTTP
 
@@ -184,24 +183,32 @@ static bool read_bearer(struct str header, struct str *secret)
     return str_eq_nocase(scheme, STR("Bearer")) && secret->len;
 }
 
-/* Names with a dot are the world's, where anybody may have one; but these, with a port or without.
- */
+/* "192.0.2.1" or "[::1]": nobody can lead an address anywhere else, and no name looks like one. */
+static bool is_address(struct str host)
+{
+    for (size_t i = 0; i < host.len && host.p[0] != '['; i++) {
+        if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9'))
+            return false;
+    }
+    return host.len;
+}
+
+/* Names with a dot are the world's, where anybody may have one; but those of "localhost". */
 static bool is_own_name(struct str host)
 {
-    const struct str name = str_cut(&host, ':'), end = STR(".localhost");
-    if (!memchr(name.p, '.', name.len))
+    const struct str end = STR(".localhost");
+    if (!memchr(host.p, '.', host.len))
         return true;
-    return name.len > end.len && str_eq_nocase(str_make(name.p + name.len - end.len, end.len), end);
+    return host.len > end.len && str_eq_nocase(str_make(host.p + host.len - end.len, end.len), end);
 }
 
 /* A name of theirs that they have led to this machine makes a page of somebody else's one of ours
- * to the browser (DNS rebinding). An address cannot be led anywhere. */
+ * to the browser (DNS rebinding). */
 static bool has_own_host(const struct api_call *c)
 {
-    struct str host = c->request->headers[HTTP_H_HOST];
-    struct sockaddr_storage address;
-    return c->api->options.is_open || !host.p || networks_read_address(&address, host) ||
-           is_own_name(host);
+    struct str header = c->request->headers[HTTP_H_HOST], rest = header;
+    struct str host = header.len && header.p[0] == '[' ? header : str_cut(&rest, ':');
+    return c->api->options.is_open || !header.p || is_address(host) || is_own_name(host);
 }
 
 /* Without keys this machine may call, and so may a browser on it: but no page of somebody else's

@@ -37,8 +37,7 @@ enum api_role { /* bits: a listener may serve both */
 /* What a token of --dev is to say. */
 struct api_token {
     struct str app, user;
-    const struct str *channels;
-    unsigned n_channels;
+    struct str channels; /* names.h */
 };
 
 /* Appends such a token, good for a day; on the thread of whichever worker asks. ERR_PROTO,
@@ -92,7 +91,7 @@ struct api {
     void (*metrics)(void *ctx, struct buf *out);
     /* The id of the request that is being handled, for the log. */
     void (*request_id)(void *ctx, uint64_t call, char out[API_REQUEST_ID_MAX]);
-    /* What is to be logged in this process (watch.c's note). ERR_PROTO: it is malformed. */
+    /* What is to be logged in this process (log_levels.c's note). ERR_PROTO: it is malformed. */
     enum err (*log)(void *ctx, struct str note);
     /* A ban is in force in this process from now on. ERR_FULL: it is not. */
     enum err (*ban)(void *ctx, struct str note);
@@ -164,6 +163,11 @@ struct str api_param(const struct api_call *c, struct str name);
 extern const unsigned char api_openapi[];
 extern const size_t api_openapi_len;
 
+/* Whether whoever gets in may try everything out: --dev, and no keys. POST /v1/dev/token is there
+ * then alone. */
+bool api_is_dev(const struct api_call *c);
+api_handler api_dev_token;
+
 /* Whether the console is part of this build (console.c). */
 extern const bool api_has_console;
 
@@ -171,9 +175,11 @@ extern const bool api_has_console;
 api_handler api_kick_socket, api_kick_user, api_kick_app, api_ban_user, api_ban_token,
     api_unban_user, api_unban_token, api_bans;
 
+api_handler api_put_log; /* log_levels.c */
+
 /* What the console asks for beside the rest (watch.c). */
-api_handler api_put_log, api_watch, api_nodes, api_find_channels, api_find_users, api_socket,
-    api_trace, api_sockets, api_sockets_of_user, api_sockets_of_channel;
+api_handler api_watch, api_nodes, api_find_channels, api_find_users, api_socket, api_trace,
+    api_sockets, api_sockets_of_user, api_sockets_of_channel;
 
 extern const struct route api_slave_routes[], api_master_commands[], api_master_queries[],
     api_moderation_routes[], api_health_routes[], api_console_routes[], api_v1_slave_routes[],

@@ -1,4 +1,5 @@
 #include "api/body.h"
+#include "api/push.h"
 
 enum { NO_ELEMENT = -1 };
 
@@ -135,6 +136,17 @@ void body_wrong_type(struct api_call *c, const struct body_member *m, const char
     buf_char(&predicate, 0);
     refuse(c, PROBLEM_WRONG_TYPE, (struct place){NO_ELEMENT, m->name}, predicate.p);
     buf_fini(&predicate);
+}
+
+bool body_names(struct api_call *c, const struct body_member *m, struct buf *names)
+{
+    bool is_large = m->value.text.len > API_GRANTS_BYTES_MAX;
+    enum err e = is_large ? ERR_LIMIT : api_read_names(m->value, names);
+    if (e == ERR_LIMIT)
+        api_problem(c->reply, PROBLEM_TOO_MANY_CHANNELS);
+    else if (e)
+        body_wrong_type(c, m, "an array of strings");
+    return !e;
 }
 
 bool body_jwt(struct api_call *c, struct buf *scratch, struct str *jwt)

@@ -39,6 +39,10 @@ struct str body_text(const struct body_member *m, struct buf *scratch);
 /* Refuses a member of the body's object: it has to be `what`. */
 void body_wrong_type(struct api_call *c, const struct body_member *m, const char *what);
 
+/* A member of the body's object that is an array: its strings as a list (names.h) of grants. False:
+ * they are too many, or not all strings; the refusal is in the reply. */
+bool body_names(struct api_call *c, const struct body_member *m, struct buf *names);
+
 /* The member "jwt" of the body. */
 bool body_jwt(struct api_call *c, struct buf *scratch, struct str *jwt);
 

@@ -2,8 +2,6 @@
  * public API alone, so what it may do is what the key that is typed into it may; and what the page
  * has to know before anybody has signed in. How it is built: console/. */
 #include "api/api.h"
-#include "api/body.h"
-#include "base/mem.h"
 
 #if GUSHER_CONSOLE
 
@@ -31,11 +29,6 @@ struct file {
         return give(c, &file);                                                                     \
     }
 
-static bool is_dev(const struct api_call *c)
-{
-    return c->api->options.make_token && !c->api->trust->master_keys;
-}
-
 /* Nothing from elsewhere, nothing inline, nobody's frame. To try things out the page opens a socket
  * of its own, at the slave, which may have any of this machine's names. */
 static void add_policy(struct api_call *c)
@@ -43,7 +36,7 @@ static void add_policy(struct api_call *c)
     struct buf *out = &c->reply->extra;
     buf_str(out, STR("Content-Security-Policy: default-src 'none'; script-src 'self'; "
                      "style-src 'self'; img-src 'self' data:; connect-src 'self'"));
-    if (is_dev(c) && c->api->options.slave_port)
+    if (api_is_dev(c) && c->api->options.slave_port)
         buf_printf(out, " %s://*:%u", c->api->options.slave_has_tls ? "wss" : "ws",
                    c->api->options.slave_port);
     buf_str(out, STR("; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n"
@@ -104,81 +97,12 @@ static enum api_outcome on_config(struct api_call *c)
     struct buf *out = api_json(c->reply);
     buf_str(out, STR("{\"version\":\"" GUSHER_VERSION "\""));
     add_bool(out, "keys", c->api->trust->master_keys);
-    add_bool(out, "dev", is_dev(c));
+    add_bool(out, "dev", api_is_dev(c));
     buf_printf(out, ",\"slave_port\":%u", o->slave_port);
     add_bool(out, "slave_tls", o->slave_has_tls);
     buf_char(out, '}');
     add_policy(c);
     buf_str(&c->reply->extra, STR("Cache-Control: no-store\r\n"));
-    return API_DONE;
-}
-
-/* ---- a token to try things out with ---- */
-
-static bool read_channels(struct api_call *c, const struct body_member *m, struct buf *text,
-                          struct str **out, unsigned *n_out)
-{
-    struct json_iter it;
-    struct json key, value;
-    unsigned n = 0;
-    json_iter_init(&it, m->value);
-    while (json_next(&it, &key, &value)) {
-        if (value.type != JSON_STRING) {
-            body_wrong_type(c, m, "an array of strings");
-            return false;
-        }
-        n++;
-    }
-    /* Decoding never makes a text longer, so the spans stay where they are. */
-    buf_reserve(text, m->value.text.len);
-    *out = mem_alloc((n + 1) * sizeof(**out));
-    *n_out = 0;
-    json_iter_init(&it, m->value);
-    while (json_next(&it, &key, &value)) {
-        size_t at = text->len;
-        json_decode(text, value);
-        (*out)[(*n_out)++] = str_make(text->p + at, text->len - at);
-    }
-    return true;
-}
-
-static void give_token(struct api_call *c, const struct api_token *t)
-{
-    const struct api_options *o = &c->api->options;
-    struct buf token = BUF_INIT;
-    char why[512];
-    if (o->make_token(o->make_token_ctx, t, c->now_s, &token, why, sizeof(why))) {
-        api_problem_at(c->reply, PROBLEM_JWT, str_of(why), STR_EMPTY);
-    } else {
-        struct buf *out = api_json(c->reply);
-        buf_str(out, STR("{\"token\":"));
-        json_quote(out, buf_as_str(&token));
-        buf_char(out, '}');
-    }
-    buf_fini(&token);
-}
-
-/* Whoever reaches a server with --dev and without keys may do anything there; anywhere else there
- * is no such path. */
-static enum api_outcome on_dev_token(struct api_call *c)
-{
-    struct body_member m[] = {{.name = "app", .types = BODY_STRING, .is_nonempty = true},
-                              {.name = "user_id", .types = BODY_STRING},
-                              {.name = "channels", .types = BODY_ARRAY}};
-    struct buf app = BUF_INIT, user = BUF_INIT, text = BUF_INIT;
-    struct str *channels = NULL;
-    unsigned n = 0;
-    if (!is_dev(c))
-        return api_refuse(c->reply, ERR_NOT_FOUND);
-    if (api_is_no_strange_page(c) && body_read(c, m, 3) &&
-        read_channels(c, &m[2], &text, &channels, &n)) {
-        const struct api_token t = {body_text(&m[0], &app), body_text(&m[1], &user), channels, n};
-        give_token(c, &t);
-    }
-    mem_free(channels);
-    buf_fini(&app);
-    buf_fini(&user);
-    buf_fini(&text);
     return API_DONE;
 }
 
@@ -195,7 +119,6 @@ const struct route api_console_routes[] = {
     {HTTP_M_GET, "ui/app.css", ENTRY(on_style)},
     {HTTP_M_GET, "ui/favicon.svg", ENTRY(on_icon)},
     {HTTP_M_GET, "ui/config.json", ENTRY(on_config)},
-    {HTTP_M_POST, "v1/dev/token", ENTRY(on_dev_token)},
 };
 
 #else

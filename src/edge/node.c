@@ -293,7 +293,7 @@ enum err node_take_ban(struct node *n, struct str note)
 
 /* ---- the log ---- */
 
-/* "[NODE] LEVELS": without a node to all of them. */
+/* api/log_levels.c says how it reads. */
 enum err node_take_log(struct node *n, struct str note)
 {
     struct log_levels levels = log_levels();

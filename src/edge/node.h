@@ -106,7 +106,8 @@ struct cluster_local node_local(struct node *n);
  * ERR_PROTO, ERR_FULL: it is not. */
 enum err node_take_ban(struct node *n, struct str note);
 
-/* What is to be logged from now on (api.h's note). Any thread. ERR_PROTO: it is malformed. */
+/* What is to be logged from now on (api/log_levels.c's note). Any thread. ERR_PROTO: it is
+ * malformed. */
 enum err node_take_log(struct node *n, struct str note);
 
 /* What the sink calls (remote_done_fn): the worker hears of it. */

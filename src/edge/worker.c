@@ -124,7 +124,7 @@ static void tell_trace(struct worker *w, const struct hub_question *q, struct bu
     if (hub_address_parse(&a, q->channel) || a.node != w->node->id || a.worker != w->index)
         return;
     const struct trace_socket s = {.number = a.number, .salt = a.salt, .app = q->app};
-    trace_tell(&w->trace, &s, (int64_t)(w->loop.now_s * 1000), page);
+    trace_tell(&w->trace, &s, unix_ms(w), page);
 }
 
 /* What the hub does not know: objects. */
