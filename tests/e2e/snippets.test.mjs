@@ -39,6 +39,8 @@ const pages = [
   ...[
     'README.md',
     'docs/API.md',
+    'docs/BENCH.md',
+    'docs/CONSOLE.md',
     'docs/METRICS.md',
     'docs/OPERATIONS.md',
     'docs/PROTOCOL.md',
