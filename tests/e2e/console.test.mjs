@@ -455,6 +455,29 @@ describe('the console', { concurrency: 4 }, () => {
   );
 
   consoleTest(
+    'of long lists the rest is counted, and long names take three lines',
+    {},
+    async (page, server) => {
+      const long = 'x'.repeat(800);
+      const names = Array.from({ length: 150 }, (_, i) => `channel-${i}`);
+      const first = await server.login({ app: 'app', user: long, channels: ['*'] });
+      const second = await server.login({ app: 'app', user: long, channels: ['*'] });
+      for (let i = 0; i < names.length; i += 50) await first.subscribe(...names.slice(i, i + 50));
+      await second.subscribe('another');
+      await go(page, server, `#/apps/app/users/${long}`);
+      await says(page, 'and 50 more');
+      const height = async (line) => {
+        await line.first().waitFor();
+        return (await line.first().boundingBox()).height;
+      };
+      await go(page, server, '#/apps/app/sockets');
+      assert.ok((await height(row(page, 'Sockets', long))) < 120);
+      await go(page, server, '#/apps/app');
+      assert.ok((await height(page.getByRole('listitem').filter({ hasText: long }))) < 120);
+    },
+  );
+
+  consoleTest(
     "a socket's story is told, also when it is gone",
     {},
     async (page, server) => {

@@ -10,7 +10,13 @@ import { AddChannel, kick, SHOWN, SocketsTable } from '../sockets.jsx';
 import { Card, Empty, Name, Names, Refusal, Result } from '../ui.jsx';
 import { DisconnectsTable } from './disconnects.jsx';
 
-const union = (sockets, pick) => [...new Set(sockets.flatMap(pick))].sort();
+/** The names that are told of any of the sockets, and how many there are with those that are not told:
+ *  exact for one socket, about for several. */
+function union(sockets, list) {
+  const names = [...new Set(sockets.flatMap((s) => s[list]))].sort();
+  const untold = Math.max(...sockets.map((s) => s[`n_${list}`] - s[list].length));
+  return { names, n: names.length + untold };
+}
 
 function Permissions({ app, sockets }) {
   return (
@@ -18,19 +24,13 @@ function Permissions({ app, sockets }) {
       <Card title="Subscriptions">
         <Names
           label="Subscriptions"
-          names={union(sockets, (s) => s.subscriptions)}
-          n={Math.max(...sockets.map((s) => s.n_subscriptions))}
+          {...union(sockets, 'subscriptions')}
           link={(channel) => to.channel(app, channel)}
           none="Subscribed to nothing."
         />
       </Card>
       <Card title="Grants">
-        <Names
-          label="Grants"
-          names={union(sockets, (s) => s.grants)}
-          n={Math.max(...sockets.map((s) => s.n_grants))}
-          none="May subscribe to nothing."
-        />
+        <Names label="Grants" {...union(sockets, 'grants')} none="May subscribe to nothing." />
       </Card>
     </div>
   );
